@@ -1,0 +1,1 @@
+"""What you make: plans, runs, classifiers."""

@@ -1,0 +1,118 @@
+"""A plan: everything a run needs besides its dataset, checked at birth."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from zoo.errors import BadPlan
+
+PRECISIONS = ("auto", "no", "bf16", "fp16")
+OPTIMIZERS = ("sgd", "adamw")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run can be repeated from its plan and its dataset alone.
+
+    Attributes:
+        dataset: id of the dataset.
+        backbone: ``source/name``.
+        strategy: name of a file's ``STRATEGY`` in ``trainer/strategies``.
+        epochs: most passes over the training part; early stopping may end sooner.
+        batch: pictures an optimizer step on one process takes at once; ``accumulate`` such batches make one step.
+        learning_rate: at the end of warm-up, for the step's whole batch.
+        layer_decay: learning-rate factor from the head down to the stem, normalised by depth (1 for none).
+        patience: epochs without a better select loss before it stops; 0 for never.
+        flip: mirror training pictures at random.
+        crop: smallest share of the picture that a random training crop keeps; 1 for no cropping.
+        precision: "auto" takes bf16 on CUDA devices that have it, else full precision.
+        processes: how many processes share a step.
+        budget_seconds: training stops after the epoch that passes this; None for no limit.
+        predicted_accuracy, predicted_seconds: what the studio expected before the start.
+    """
+
+    dataset: str
+    backbone: str
+    strategy: str = "linear_head"
+    engine: str = "local"
+    epochs: int = 10
+    batch: int = 32
+    accumulate: int = 1
+    optimizer: str = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    layer_decay: float = 0.75
+    label_smoothing: float = 0.0
+    patience: int = 3
+    flip: bool = True
+    crop: float = 0.6
+    precision: str = "auto"
+    processes: int = 1
+    seed: int = 0
+    budget_seconds: float | None = None
+    predicted_accuracy: float | None = None
+    predicted_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        _within("epochs", self.epochs, 1, 200)
+        _within("batch", self.batch, 1, 1024)
+        _within("accumulate", self.accumulate, 1, 64)
+        _within("learning_rate", self.learning_rate, 1e-7, 10)
+        _within("weight_decay", self.weight_decay, 0, 1)
+        _within("layer_decay", self.layer_decay, 0.01, 1)
+        _within("label_smoothing", self.label_smoothing, 0, 0.5)
+        _within("patience", self.patience, 0, 200)
+        _within("crop", self.crop, 0.05, 1)
+        _within("processes", self.processes, 1, 64)
+        _within("seed", self.seed, 0, 2**31 - 1)
+        if self.budget_seconds is not None:
+            _within("budget_seconds", self.budget_seconds, 1, 30 * 86400)
+        _one_of("precision", self.precision, PRECISIONS)
+        _one_of("optimizer", self.optimizer, OPTIMIZERS)
+        if "/" not in self.backbone:
+            raise BadPlan(f"{self.backbone[:80]!r} is not a backbone's id.", "Write it as source/name.")
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Plan:
+        """The plan that ``as_json`` gave.
+
+        Raises:
+            BadPlan: a key is not one of a plan's, or a value has the wrong type.
+        """
+        kinds = {field.name: field.type for field in fields(cls)}
+        for key, item in value.items():
+            if key not in kinds:
+                raise BadPlan(f"A plan has no {key[:80]!r}.", f"Use one of: {', '.join(kinds)}.")
+            if not _fits(item, str(kinds[key])):
+                raise BadPlan(f"{key} is {str(item)[:80]!r}.", f"Give a value of type {kinds[key]}.")
+        missing = [name for name in ("dataset", "backbone") if name not in value]
+        if missing:
+            raise BadPlan(f"The plan lacks {' and '.join(missing)}.", "Name both.")
+        return cls(**value)
+
+
+def _fits(item: object, kind: str) -> bool:
+    if item is None:
+        return "None" in kind
+    if isinstance(item, bool):
+        return kind == "bool"
+    if isinstance(item, int):
+        return kind.startswith(("int", "float"))
+    if isinstance(item, float):
+        return kind.startswith("float")
+    return isinstance(item, str) and kind == "str"
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not (math.isfinite(value) and low <= value <= high):
+        raise BadPlan(f"{name} is {value}.", f"Choose between {low:g} and {high:g}.")
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise BadPlan(f"{name} is {value[:80]!r}.", f"Choose one of: {', '.join(choices)}.")

@@ -1,0 +1,1 @@
+"""What you have: pictures, backbones, and how well they fit."""

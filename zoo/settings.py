@@ -1,0 +1,87 @@
+"""What this machine is and may do: the only reader of the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.errors import BadPlan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Read once, in ``app.py`` or a ``__main__``, and passed on from there.
+
+    Attributes:
+        home: where datasets, caches, runs and classifiers live.
+        max_upload_mb: largest upload taken, in MiB.
+        auth: ``user:password`` pairs for the page, empty for none.
+        engine: the engine runs are sent to unless a plan says otherwise.
+        offline: never ask a hub.
+        threads: CPU threads that computing may use.
+        on_space: the page runs as a Hugging Face Space.
+    """
+
+    home: Path
+    max_upload_mb: int = 2048
+    auth: tuple[tuple[str, str], ...] = ()
+    engine: str = "local"
+    offline: bool = False
+    threads: int = 1
+    on_space: bool = False
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Settings as ``environ`` has them.
+
+        Raises:
+            BadPlan: a variable holds what cannot be used.
+        """
+        on_space = "SPACE_ID" in environ
+        pairs = [pair.partition(":") for pair in environ.get("STUDIO_AUTH", "").split(",") if pair]
+        if any(not user or not password for user, _, password in pairs):
+            raise BadPlan("STUDIO_AUTH is not user:password.", "Write STUDIO_AUTH=name:secret, several with commas.")
+        return cls(
+            home=_home(environ, on_space),
+            max_upload_mb=_whole(environ, "STUDIO_MAX_UPLOAD_MB", 2048),
+            auth=tuple((user, password) for user, _, password in pairs),
+            engine=environ.get("STUDIO_ENGINE", "local"),
+            offline=any(_true(environ, name) for name in ("STUDIO_OFFLINE", "HF_HUB_OFFLINE")),
+            threads=_whole(environ, "OMP_NUM_THREADS", usable_cores()),
+            on_space=on_space,
+        )
+
+
+def usable_cores() -> int:
+    """CPU cores this process may run on, which a container can make fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def child_environment(**more: str) -> dict[str, str]:
+    """What a child process may see of the environment: no token, no password, plus ``more``."""
+    hidden = ("STUDIO_AUTH", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OAUTH_CLIENT_SECRET", "OAUTH_CLIENT_ID")
+    return {name: value for name, value in os.environ.items() if name not in hidden} | more
+
+
+def _home(environ: Mapping[str, str], on_space: bool) -> Path:
+    if environ.get("STUDIO_HOME"):
+        return Path(environ["STUDIO_HOME"]).expanduser().absolute()
+    if on_space and os.access("/data", os.W_OK):
+        return Path("/data")
+    base = environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "transfer-zoo"
+
+
+def _whole(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name, "")
+    if not text:
+        return default
+    if not text.isdigit() or int(text) < 1:
+        raise BadPlan(f"{name} is {text!r}.", "Give a whole number of 1 or more, or leave it out.")
+    return int(text)
+
+
+def _true(environ: Mapping[str, str], name: str) -> bool:
+    return environ.get(name, "").lower() in ("1", "true", "yes", "on")
