@@ -170,8 +170,8 @@ def split(dataset: Dataset, seed: int = 0) -> Split:
         _carve(parts, held, dataset, {"calibration": 0.5}, seed + 1)
         parts[held] = PARTS.index("select")
     else:
-        share = 1 / free.mean() if free.any() else 1.0
-        _carve(parts, free, dataset, {"calibration": 0.1 * min(share, 1.25), "select": 0.1 * min(share, 1.25)}, seed + 1)
+        tenth = 0.1 * min(1 / free.mean() if free.any() else 1.0, 1.25)
+        _carve(parts, free, dataset, {"calibration": tenth, "select": tenth}, seed + 1)
     return Split(parts, seed)
 
 
