@@ -29,6 +29,7 @@ class Preprocessing:
         crop: ``size`` divided by the side resized to.
         interpolation: "bicubic", "bilinear" or "nearest", antialiased as Pillow does.
         mean, std: per channel, of values in 0…1.
+        squash: resize both sides, changing the aspect ratio, instead of the shorter one.
     """
 
     size: int
@@ -36,6 +37,7 @@ class Preprocessing:
     interpolation: str = "bicubic"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    squash: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,93 @@
+"""Run a frozen backbone over pictures as fast as this machine does it, and say how fast that is."""
+
+from __future__ import annotations
+
+import ctypes
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.backbone import Backbone, Picture, stack
+
+if TYPE_CHECKING:
+    import torch
+
+BATCH = 16  # on CPUs the activations of more pictures fall out of the cache: 32 is slower than 16 there
+
+
+@dataclass(frozen=True)
+class Forward:
+    """Features of N pictures: per tap (N, D_tap); wall seconds; median wall milliseconds a picture, prepared and run."""
+
+    taps: list[NDArray[np.float32]]
+    seconds: float
+    ms_per_picture: float
+
+
+def forward(
+    backbone: Backbone,
+    pictures: Sequence[Picture],
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Forward:
+    """Every picture's features. The next batch is prepared while the current one is in the network."""
+    keep_freed_memory()
+    start = time.perf_counter()
+    chunks = [range(first, min(first + BATCH, len(pictures))) for first in range(0, len(pictures), BATCH)]
+    outputs: list[list[NDArray[np.float32]]] = []
+    spent: list[float] = []
+    with ThreadPoolExecutor(1) as pool:
+
+        def prepare(chunk: range) -> NDArray[np.generic]:
+            return stack(backbone, [pictures[index] for index in chunk])
+
+        upcoming = pool.submit(prepare, chunks[0]) if chunks else None
+        for number, chunk in enumerate(chunks):
+            begun = time.perf_counter()
+            batch = upcoming.result()  # type: ignore[union-attr]
+            if number + 1 < len(chunks):
+                upcoming = pool.submit(prepare, chunks[number + 1])
+            outputs.append(backbone.forward(batch))
+            spent.append((time.perf_counter() - begun) / len(chunk))
+            on_progress(chunk[-1] + 1, len(pictures))
+    taps = [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
+    return Forward(taps, time.perf_counter() - start, statistics.median(spent or [0.0]) * 1000)
+
+
+@cache
+def device() -> torch.device:
+    """Where networks run: the first CUDA device, else Apple's, else the CPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def use_threads(count: int) -> None:
+    """Let torch compute with ``count`` threads."""
+    import torch
+
+    torch.set_num_threads(count)
+
+
+@cache
+def keep_freed_memory() -> bool:
+    """Tell glibc to keep freed memory instead of handing it back to the kernel after every layer.
+
+    Large activations are otherwise mapped and zeroed anew each time, which cost half of the CPU time of a small
+    convolutional network when it was measured (``tests/bench/forward.py``). Elsewhere than on glibc it does nothing.
+    Returns whether it took effect.
+    """
+    if sys.platform != "linux":
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    trim_threshold, mmap_threshold = -1, -3  # from <malloc.h>
+    return mallopt is not None and bool(mallopt(mmap_threshold, 1 << 30) and mallopt(trim_threshold, (1 << 31) - 1))

@@ -1,0 +1,248 @@
+"""Any timm model, its weights from a local folder, this disk's hub cache, or a hub that answers.
+
+A local folder is ``models/NAME`` in the studio's home with a ``model.safetensors`` in it. Only safetensors are read:
+a pickled checkpoint can run code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.backbone import Card, Preprocessing
+from zoo.errors import BackboneUnavailable
+from zoo.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from zoo.network import TimmBackbone
+
+NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)?")
+WEIGHTS = "model.safetensors"
+TIMM_RESULTS = "timm's results-imagenet.csv"
+BLOCKS = tuple(f"blocks.{index}" for index in range(12))
+
+
+@dataclass(frozen=True)
+class Known:
+    """Facts of a model worth suggesting, written down so that listing it needs no torch. A test recounts them."""
+
+    name: str
+    family: str
+    dim: int
+    taps: tuple[str, ...]
+    params: float
+    gmacs: float
+    licence: str
+    top1: float
+    megabytes: float
+    preprocessing: Preprocessing = Preprocessing(size=224)
+
+
+_STAGES = ("blocks.0", "blocks.1", "blocks.2", "blocks.4", "blocks.6", "head")
+_HALF = Preprocessing(size=224, crop=0.9, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+_TORCHVISION = Preprocessing(size=224, interpolation="bilinear")
+CATALOG = (
+    Known("mobilenetv3_large_100.ra_in1k", "MobileNetV3", 1280, _STAGES, 4.2, 0.22, "apache-2.0", 0.7577, 22),
+    Known("efficientnet_b0.ra_in1k", "EfficientNet", 1280, _STAGES, 4.01, 0.38, "apache-2.0", 0.7769, 21),
+    Known(
+        "regnety_004.tv2_in1k",
+        "RegNet",
+        440,
+        ("stem", "s1", "s2", "s3", "s4", "head"),
+        3.9,
+        0.4,
+        "bsd-3-clause",
+        0.7560,
+        17,
+        Preprocessing(size=224, crop=0.965),
+    ),
+    Known(
+        "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
+        "VisionTransformer",
+        192,
+        (*BLOCKS, "head"),
+        5.52,
+        1.25,
+        "apache-2.0",
+        0.7545,
+        23,
+        _HALF,
+    ),
+    Known(
+        "densenet121.tv_in1k",
+        "DenseNet",
+        1024,
+        ("features.norm0", *(f"features.denseblock{n}" for n in (1, 2, 3)), "features.norm5", "head"),
+        6.95,
+        2.83,
+        "apache-2.0",
+        0.7476,
+        32,
+    ),
+    Known(
+        "resnet50.tv_in1k",
+        "ResNet",
+        2048,
+        ("act1", "layer1", "layer2", "layer3", "layer4", "head"),
+        23.51,
+        4.09,
+        "bsd-3-clause",
+        0.7613,
+        102,
+        _TORCHVISION,
+    ),
+    Known(
+        "vgg16_bn.tv_in1k",
+        "VGG",
+        4096,
+        (*(f"features.{n}" for n in (5, 12, 22, 32, 42, 43)), "head"),
+        134.27,
+        15.47,
+        "bsd-3-clause",
+        0.7337,
+        553,
+        _TORCHVISION,
+    ),
+)
+
+
+class Timm:
+    """The source ``timm``."""
+
+    name = "timm"
+
+    def cards(self, settings: Settings) -> Iterator[Card]:
+        """The catalog, and every model of the local folder."""
+        yield from (self.card(known.name, settings) for known in CATALOG)
+        folder = settings.home / "models"
+        known_names = {known.name for known in CATALOG}
+        for path in sorted(folder.glob(f"*/{WEIGHTS}")):
+            if NAME.fullmatch(path.parent.name) and path.parent.name not in known_names:
+                yield self.card(path.parent.name, settings)
+
+    def card(self, name: str, settings: Settings) -> Card:
+        card = next((_from_catalog(known) for known in CATALOG if known.name == name), None) or _from_registry(name)
+        path = here(name, settings)
+        return card if path is None else replace(card, ready="cached", revision=revision(path), download_mb=None)
+
+    def load(self, name: str, settings: Settings) -> TimmBackbone:
+        from zoo.forward import device
+        from zoo.network import TimmBackbone, ready
+
+        self.card(name, settings)  # an unknown name ends here, before a hub is asked for it
+        path = here(name, settings) or _download(name, settings)
+        return TimmBackbone(self.card(name, settings), ready(_create(name, path), device()))
+
+
+def here(name: str, settings: Settings) -> Path | None:
+    """The weights' file on this disk: in the local folder, else in the hub's cache, else None."""
+    from huggingface_hub import try_to_load_from_cache
+
+    local = settings.home / "models" / name / WEIGHTS
+    if local.is_file():
+        return local
+    cached = try_to_load_from_cache(f"timm/{name}", WEIGHTS)
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def revision(path: Path) -> str:
+    """SHA-256 of the weights: the name of the hub cache's blob, which is that hash, or computed."""
+    blob = path.resolve().name
+    return blob if re.fullmatch(r"[0-9a-f]{64}", blob) else _digest(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _digest(path: Path, mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _from_catalog(known: Known) -> Card:
+    return Card(
+        id=f"timm/{known.name}",
+        family=known.family,
+        dim=known.dim,
+        taps=known.taps,
+        preprocessing=known.preprocessing,
+        params=known.params,
+        gmacs=known.gmacs,
+        licence=known.licence,
+        ready="download",
+        imagenet_top1=known.top1,
+        imagenet_source=TIMM_RESULTS,
+        download_mb=known.megabytes,
+    )
+
+
+@cache
+def _from_registry(name: str) -> Card:
+    """Facts counted on the network built without memory (torch's meta device)."""
+    import timm
+    import torch
+
+    from zoo.network import measured
+
+    if not NAME.fullmatch(name) or not timm.is_model(name) or not timm.models.get_pretrained_cfg(name):
+        raise BackboneUnavailable(f"timm has no model called {name[:80]!r}.", "Look the name up in timm.list_models().")
+    with torch.device("meta"):
+        model = timm.create_model(name, pretrained=False)
+    config: dict[str, Any] = model.pretrained_cfg
+    full = sum(parameter.numel() for parameter in model.parameters())
+    card = Card(
+        id=f"timm/{name}",
+        family=type(model).__name__,
+        dim=0,
+        taps=(),
+        preprocessing=Preprocessing(size=224),
+        params=0.0,
+        gmacs=0.0,
+        licence=str(config.get("license") or "unknown").lower(),
+        ready="download",
+        download_mb=round(full * 4 / 1e6, 1),
+    )
+    return measured(card, model)
+
+
+def _create(name: str, path: Path) -> nn.Module:
+    import timm
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        state = load_file(path)
+        model: nn.Module = timm.create_model(
+            name, pretrained=True, pretrained_cfg_overlay={"state_dict": state, "custom_load": False}
+        )
+    except (SafetensorError, RuntimeError) as error:
+        raise BackboneUnavailable(
+            f"The weights of {name} do not fit it: {str(error).splitlines()[0][:160]}.",
+            f"Delete {path} and fetch them again.",
+        ) from error
+    return model
+
+
+def _download(name: str, settings: Settings) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+
+    remedy = f"Use an embedded backbone, or put {WEIGHTS} into {settings.home / 'models' / name}."
+    if settings.offline:
+        raise BackboneUnavailable(f"The weights of {name} are not on this disk and the studio is offline.", remedy)
+    try:
+        return Path(hf_hub_download(f"timm/{name}", WEIGHTS, etag_timeout=5))
+    except LocalEntryNotFoundError as error:
+        raise BackboneUnavailable(f"No hub answers, and the weights of {name} are not on this disk.", remedy) from error
+    except EntryNotFoundError as error:
+        raise BackboneUnavailable(f"The hub has no safetensors weights for {name}.", remedy) from error
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise BackboneUnavailable(f"The hub would not give the weights of {name}.", remedy) from error
+
+
+SOURCE = Timm()
