@@ -45,12 +45,13 @@ class Item:
     height: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that was passed over, and why, in one sentence."""
+    """A file that was passed over, and why; ``corrupt`` if it should have been a picture."""
 
     path: str
     why: str
+    corrupt: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

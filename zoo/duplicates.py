@@ -1,0 +1,87 @@
+"""Pictures that are the same, or nearly: one hash a picture, neighbours found by sorting, groups by union-find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from zoo.backbone import Picture
+
+if TYPE_CHECKING:
+    from zoo.pictures import Pictures
+
+CLOSE = 10  # most bits, of 256, in which two hashes of one picture differ
+NEIGHBOURS = 24
+MEAN_APART, MOST_APART = 4.0, 40.0  # how much thumbnails of one picture differ, in gray levels of 255
+
+
+def difference_hash(picture: Picture) -> bytes:
+    """256 bits: for each cell of a 16 × 16 grid, whether it is brighter than its right neighbour.
+
+    Krawetz, "Kind of Like That" (2013). It survives recompression and resizing, not mirroring, turning or cropping.
+    """
+    small = np.asarray(Image.fromarray(picture).convert("L").resize((17, 16), Image.Resampling.BOX))
+    return np.packbits(small[:, :-1] > small[:, 1:]).tobytes()
+
+
+def close_pairs(hashes: NDArray[np.uint8], most: int = CLOSE) -> list[tuple[int, int]]:
+    """Index pairs (i < j) whose hashes, (N, 32) bytes, differ in at most ``most`` bits.
+
+    Hashes that differ in fewer than 16 bits agree in one of their 16 bands of 16 bits, so they lie near each other when
+    sorted from that band on. Each is compared with its next ``NEIGHBOURS`` in 16 such orders: linear in N, and a pair
+    is missed only in a crowd of hashes that share all the bands it shares.
+    """
+    words = np.ascontiguousarray(hashes).view(np.uint64)
+    pairs: set[tuple[int, int]] = set()
+    for band in range(0, hashes.shape[1], 2):
+        turned = np.ascontiguousarray(np.roll(hashes, -band, axis=1))
+        order = np.argsort(turned.view(f"S{turned.shape[1]}").ravel(), kind="stable")
+        for shift in range(1, min(NEIGHBOURS, len(order) - 1) + 1):
+            one, other = order[:-shift], order[shift:]
+            near = np.bitwise_count(words[one] ^ words[other]).sum(axis=1) <= most
+            pairs.update(zip(np.minimum(one, other)[near].tolist(), np.maximum(one, other)[near].tolist(), strict=True))
+    return sorted(pairs)
+
+
+def alike(pictures: Pictures, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those of ``pairs`` that look the same in colour too, which a hash of flat drawings cannot tell."""
+    small = {index: _thumbnail(pictures[index]) for index in {index for pair in pairs for index in pair}}
+    return [(i, j) for i, j in pairs if _looks_same(small[i], small[j])]
+
+
+def grouped(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """Group numbers of ``count`` things, 0 upwards in order of first appearance; paired things share one."""
+    parent = list(range(count))
+
+    def root(thing: int) -> int:
+        while parent[thing] != thing:
+            parent[thing] = parent[parent[thing]]
+            thing = parent[thing]
+        return thing
+
+    for one, other in pairs:
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(root(thing), len(numbers)) for thing in range(count)]
+
+
+def same(keys: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs of an index and the first index that has the same key."""
+    first: dict[str, int] = {}
+    for index, key in enumerate(keys):
+        first.setdefault(key, index)
+    return [(first[key], index) for index, key in enumerate(keys) if first[key] != index]
+
+
+def _looks_same(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    apart = np.abs(one - other)
+    return float(apart.mean()) <= MEAN_APART and float(apart.max()) <= MOST_APART
+
+
+def _thumbnail(picture: Picture) -> NDArray[np.float32]:
+    return np.asarray(Image.fromarray(picture).resize((16, 16), Image.Resampling.BOX), dtype=np.float32)

@@ -1,0 +1,251 @@
+"""A folder, an archive or the sample becomes a dataset: read safely, decoded once, everything passed over listed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from zoo.dataset import Dataset, Item, Skipped
+from zoo.duplicates import alike, close_pairs, grouped, same
+from zoo.errors import BadPicture, BadUpload
+from zoo.layout import Placed, arrange, explain, junk
+from zoo.names import clean
+from zoo.pictures import SIDE, Pictures, draft_of, finish, path_of
+from zoo.sandbox import Progress, Reading, Sandbox
+from zoo.settings import Settings
+from zoo.store import Store, new_id
+
+SAMPLE = Path(__file__).parent / "sample"
+MOST_FILES = 1_000_000
+MOST_ENTRIES = 200_000
+STALE = 24 * 3600  # seconds after which a half-made file belongs to nobody
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file below a root, as ``file`` on disk and as ``path`` to the person."""
+
+    file: str
+    path: PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What every step of one intake needs."""
+
+    store: Store
+    sandbox: Sandbox
+    told: Progress
+
+
+def intake(
+    source: Path | str, store: Store, settings: Settings, on_progress: Progress = lambda _stage, _done, _total: None
+) -> Dataset:
+    """Read ``source`` (a folder, a .zip, a .tar or .tar.gz, or the text "sample"), save the dataset and return it.
+
+    Progress is told as (stage, done, total), total 0 while it is not known. Stages: "unpack", "decode", "group".
+
+    Raises:
+        BadUpload: there is no usable dataset; the message says why and what layout is wanted.
+    """
+    _sweep(store)
+    path = SAMPLE if source == "sample" else _existing(source)
+    with Sandbox(settings.threads) as sandbox:
+        desk = _Desk(store, sandbox, on_progress)
+        if path.is_dir():
+            found, skipped = walk(path)
+            title = "Sample drawings" if path == SAMPLE else path.name
+            dataset = _build(path, title, found, skipped, desk)
+        else:
+            dataset = _from_archive(path, settings.max_upload_mb * 8 << 20, desk)
+    dataset.save(store)
+    return dataset
+
+
+def walk(root: Path) -> tuple[list[Found], list[Skipped]]:
+    """Ordinary files below ``root`` in the order of their names, and what is passed over. No link leads out of it."""
+    found: list[Found] = []
+    skipped: list[Skipped] = []
+    for folder, below, names in os.walk(root):
+        here = PurePosixPath(Path(folder).relative_to(root).as_posix())
+        for name in list(below):
+            why = _no_folder(Path(folder, name))
+            if why:
+                below.remove(name)
+                skipped.append(Skipped(_shown(here / name) + "/", why))
+        below.sort()
+        for name in sorted(names):
+            why = _no_file(Path(folder, name), root)
+            if why:
+                skipped.append(Skipped(_shown(here / name), why))
+            else:
+                found.append(Found(str(here / name), here / name))
+        if len(found) > MOST_FILES:
+            raise BadUpload(f"There are more than {MOST_FILES} files.", "Choose a smaller folder.")
+    return found, skipped
+
+
+def _existing(source: Path | str) -> Path:
+    path = Path(source).expanduser()
+    try:
+        kind = path.stat().st_mode
+    except (OSError, ValueError):
+        kind = 0
+    if not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
+        raise BadUpload(
+            f"There is no folder or archive {clean(str(source), 200)!r}.", "Check the path, or give: sample."
+        )
+    if stat.S_ISDIR(kind) and not os.access(path, os.R_OK | os.X_OK):
+        raise BadUpload(f"{clean(str(source), 200)!r} may not be read.", "Give yourself the right to read it.")
+    return path.resolve()
+
+
+def _from_archive(path: Path, most_bytes: int, desk: _Desk) -> Dataset:
+    room = desk.store.datasets / f".draft-{new_id()}"
+    room.mkdir()
+    try:
+        members = desk.sandbox.unpack(path, room, most_bytes, MOST_ENTRIES, desk.told)
+        found = [Found(member.file, PurePosixPath(member.name)) for member in members if member.file]
+        skipped = [Skipped(_shown(PurePosixPath(member.name)), member.why) for member in members if not member.file]
+        title = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+        return _keep(_build(room, title, found, skipped, desk), desk.store)
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _keep(dataset: Dataset, store: Store) -> Dataset:
+    """Give the unpacked files of ``dataset`` their lasting place and numbers for names."""
+    items = tuple(replace(item, file=f"{index:07}") for index, item in enumerate(dataset.items))
+    fresh = dataset.root / "kept"
+    fresh.mkdir()
+    for old, new in zip(dataset.items, items, strict=True):
+        os.replace(dataset.root / old.file, fresh / new.file)
+    place = store.datasets / dataset.id
+    with store.lock(f"dataset-{dataset.id}"):
+        if not place.exists():  # the same pictures in the same order are the same files, so the first to come may stay
+            os.replace(fresh, place)
+    return replace(dataset, root=place, items=items)
+
+
+def _build(root: Path, title: str, found: Sequence[Found], skipped: Sequence[Skipped], desk: _Desk) -> Dataset:
+    """Decode what looks like pictures of classes and make the dataset, its pixels stored, itself not yet saved."""
+    candidates, passed_over = _without_junk(found)
+    placed, loose = arrange([one.path for one in candidates])
+    skipped = [*skipped, *passed_over, *loose]
+    if len({one.label for one in placed}) < 2:
+        raise explain(title, placed, len(candidates), skipped)
+    placed.sort(key=lambda one: (one.label, one.given, candidates[one.index].path.parts))
+    draft = draft_of(desk.store)
+    try:
+        files = [root / candidates[one.index].file for one in placed]
+        readings = desk.sandbox.decode(files, draft, SIDE, desk.told)
+        good, damaged = _sorted_out(placed, candidates, readings)
+        skipped += damaged
+        if len({one.label for one, _ in good}) < 2:
+            raise explain(title, [one for one, _ in good], len(candidates), skipped)
+        shas = tuple(reading.sha for _, reading in good)
+        pictures = finish(draft, path_of(desk.store, shas, SIDE), [reading.span for _, reading in good], shas)
+    finally:
+        draft.unlink(missing_ok=True)
+    desk.told("group", 0, len(good))
+    groups = _groups(pictures, [reading for _, reading in good])
+    desk.told("group", len(good), len(good))
+    classes = sorted({one.label for one, _ in good})
+    number = {label: index for index, label in enumerate(classes)}
+    items = tuple(
+        Item(
+            file=candidates[one.index].file,
+            name=_shown(candidates[one.index].path),
+            label=number[one.label],
+            sha=reading.sha,
+            given=one.given,
+            group=group,
+            width=reading.size[0],
+            height=reading.size[1],
+        )
+        for (one, reading), group in zip(good, groups, strict=True)
+    )
+    return Dataset(root=root, title=clean(title), classes=tuple(classes), items=items, skipped=tuple(skipped))
+
+
+def _without_junk(found: Sequence[Found]) -> tuple[list[Found], list[Skipped]]:
+    candidates, skipped = [], {}
+    for one in found:
+        if passed_over := junk(one.path):
+            path, why = passed_over
+            skipped[path] = Skipped(_shown(PurePosixPath(path)) + "/" * path.endswith("/"), why)
+        else:
+            candidates.append(one)
+    return candidates, list(skipped.values())
+
+
+def _sorted_out(
+    placed: Sequence[Placed], candidates: Sequence[Found], readings: Sequence[Reading | BadPicture]
+) -> tuple[list[tuple[Placed, Reading]], list[Skipped]]:
+    good: list[tuple[Placed, Reading]] = []
+    damaged = []
+    for one, reading in zip(placed, readings, strict=True):
+        if isinstance(reading, BadPicture):
+            path = _shown(candidates[one.index].path)
+            damaged.append(Skipped(path, f"{reading.problem} {reading.remedy}", corrupt=True))
+        else:
+            good.append((one, reading))
+    empty = sorted({one.label for one in placed} - {one.label for one, _ in good})
+    return good, damaged + [Skipped(f"{label}/", "None of its pictures can be read.") for label in empty]
+
+
+def _groups(pictures: Pictures, readings: Sequence[Reading]) -> list[int]:
+    """The same picture twice, to the byte or to the eye, is one group."""
+    hashes = np.frombuffer(bytes.fromhex("".join(reading.hash for reading in readings)), dtype=np.uint8).reshape(-1, 32)
+    pairs = same([reading.sha for reading in readings])
+    return grouped(len(readings), pairs + alike(pictures, close_pairs(hashes)))
+
+
+def _no_folder(path: Path) -> str:
+    """Why a folder is not entered; "" where it is."""
+    if path.is_symlink():
+        return "A link to a folder; links are not followed."
+    if not os.access(path, os.R_OK | os.X_OK):
+        return "It may not be read."
+    if junk(PurePosixPath(path.name, "x")):
+        return "A hidden or system folder."
+    if not any(path.iterdir()):
+        return "An empty folder."
+    return ""
+
+
+def _no_file(path: Path, root: Path) -> str:
+    """Why a file is not taken; "" where it is."""
+    try:
+        path.name.encode()
+        kind = path.stat().st_mode
+        inside = not path.is_symlink() or path.resolve().is_relative_to(root)
+    except UnicodeEncodeError:
+        return "Its name is not UTF-8: rename it."
+    except (OSError, RuntimeError):
+        return "It cannot be reached."
+    if not inside:
+        return "A link that leads out of the folder."
+    return "" if stat.S_ISREG(kind) else "Not an ordinary file."
+
+
+def _shown(path: PurePosixPath) -> str:
+    return clean(str(path), 300)
+
+
+def _sweep(store: Store) -> None:
+    """Remove what an intake that was killed left half made."""
+    for folder in (store.datasets, store.pictures):
+        for draft in folder.glob(".draft-*"):
+            try:
+                if time.time() - draft.stat().st_mtime > STALE:
+                    shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
+            except FileNotFoundError:  # another intake was faster
+                continue

@@ -1,0 +1,122 @@
+"""How a tree of files is read as classes: wrappers taken off, split folders honoured, junk passed over."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from zoo.dataset import Skipped
+from zoo.decode import SUFFIXES
+from zoo.errors import BadUpload
+from zoo.names import clean
+
+SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val"}
+SPLITS |= {"test": "test", "testing": "test"}
+
+JUNK = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini"})
+ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".rar", ".7z"})
+EXPLAINED = frozenset({".heic", ".heif", ".svg", ".eps"})  # handed to the decoder, which says what to do with them
+WANTED = "Give one folder a class, with the pictures inside: cats/1.jpg, cats/2.jpg, dogs/1.jpg."
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A file that may be a picture: its index among the paths, its class as text, its given part."""
+
+    index: int
+    label: str
+    given: str
+
+
+def junk(path: PurePosixPath) -> tuple[str, str] | None:
+    """What of ``path`` is passed over unread (itself, or a folder above it, ending in "/") and why, if any."""
+    for depth, part in enumerate(path.parts, 1):
+        if part.lower() in JUNK or part.startswith("."):
+            above = "/".join(path.parts[:depth])
+            return (f"{above}/", "A hidden or system folder.") if depth < len(path.parts) else (above, "A system file.")
+    suffix = path.suffix.lower()
+    if suffix in ARCHIVES:
+        return str(path), "An archive inside the data: unpack it first."
+    if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix) and suffix not in SUFFIXES | EXPLAINED:
+        return str(path), f"Not a picture ({suffix})."
+    return None
+
+
+def arrange(paths: Sequence[PurePosixPath]) -> tuple[list[Placed], list[Skipped]]:
+    """Each picture's class: the first folder below wrappers and split folders. Deeper folders belong to their class.
+
+    Raises:
+        BadUpload: two folders would show as the same class.
+    """
+    depth = _wrappers(paths)
+    given = _given(paths, depth)
+    placed, skipped = [], []
+    for index, path in enumerate(paths):
+        at = depth + bool(given)
+        if len(path.parts) - 1 > at:
+            placed.append(Placed(index, path.parts[at], given.get(path.parts[depth], "")))
+        else:
+            where = (
+                "directly in a split folder" if given and len(path.parts) - 1 > depth else "outside every class folder"
+            )
+            skipped.append(Skipped(clean(str(path), 300), f"It lies {where}."))
+    shown = _shown(sorted({one.label for one in placed}))
+    return [Placed(one.index, shown[one.label], one.given) for one in placed], skipped
+
+
+def _wrappers(paths: Sequence[PurePosixPath]) -> int:
+    """How many outer folders hold everything and so say nothing."""
+    folders = [path.parts[:-1] for path in paths]
+    depth = 0
+    while folders and all(len(folder) > depth + 1 for folder in folders) and len({f[depth] for f in folders}) == 1:
+        depth += 1
+    return depth
+
+
+def _given(paths: Sequence[PurePosixPath], depth: int) -> dict[str, str]:
+    """Top folders that are split folders, and their part; none unless all are, and one has class folders inside."""
+    tops = {path.parts[depth] for path in paths if len(path.parts) - 1 > depth}
+    classed = {path.parts[depth] for path in paths if len(path.parts) - 1 > depth + 1}
+    if not classed or not all(top.lower() in SPLITS for top in tops):
+        return {}
+    parts = {top: SPLITS[top.lower()] for top in tops}
+    if not any(parts[top] == "train" for top in classed):  # a split without a training part cannot be honoured
+        return dict.fromkeys(tops, "")
+    return parts
+
+
+def _shown(labels: Sequence[str]) -> dict[str, str]:
+    shown = {label: clean(label) or "(no name)" for label in labels}
+    twice = [name for name, count in Counter(shown.values()).items() if count > 1]
+    if twice:
+        raise BadUpload(
+            f"{sum(name == twice[0] for name in shown.values())} folders would both show as {twice[0]!r}: "
+            "their names differ only in characters that cannot be told apart.",
+            "Rename one of them, or put their pictures together.",
+        )
+    return shown
+
+
+def explain(title: str, placed: Sequence[Placed], pictures: int, skipped: Sequence[Skipped]) -> BadUpload:
+    """Why ``title`` has no two classes, in one sentence, and the layout that is wanted.
+
+    ``placed`` are the pictures that have a class, ``pictures`` counts the files that looked like pictures.
+    """
+    name = repr(clean(title))
+    damaged = [one for one in skipped if one.corrupt]
+    archives = [one for one in skipped if one.why.startswith("An archive")]
+    if placed:
+        left_out = f" {len(damaged)} more could not be read, the first because: {damaged[0].why}" if damaged else ""
+        problem = f"The {len(placed)} pictures in {name} are all of one class, {placed[0].label!r}.{left_out}"
+        return BadUpload(problem, f"A classifier needs two or more. {WANTED}")
+    if damaged:
+        problem = f"None of the {len(damaged)} pictures in {name} can be read; {damaged[0].path!r}: {damaged[0].why}"
+        return BadUpload(problem, "Then give them again.")
+    if pictures:
+        return BadUpload(f"The {pictures} pictures in {name} lie loose, outside class folders.", WANTED)
+    if archives:
+        return BadUpload(f"There are no pictures in {name}, but an archive, {archives[0].path!r}.", "Unpack it first.")
+    return BadUpload(f"There are no pictures in {name}.", WANTED)

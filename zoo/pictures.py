@@ -1,0 +1,114 @@
+"""Every picture of a dataset decoded once, into one memory-mapped file of pixels that each backbone reads.
+
+The file is the pixels of all pictures one after the other, then (N, 3) 64-bit integers that say where each lies (byte
+offset, height, width), then ``N`` and a mark. It is a cache: deleting it costs a second decoding and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.backbone import Picture
+from zoo.dataset import Dataset
+from zoo.errors import BadPicture, BadUpload
+from zoo.sandbox import Progress, Reading, Sandbox
+from zoo.settings import usable_cores
+from zoo.store import Store, new_id
+
+SIDE = 320
+
+_END = struct.Struct("<8sQ")
+_MARK = b"zoopics1"
+
+
+class Pictures:
+    """(H, W, 3) uint8 pictures by index, read only; ``shas`` are those of the files they were decoded from."""
+
+    def __init__(self, flat: NDArray[np.uint8], spans: NDArray[np.int64], shas: tuple[str, ...]) -> None:
+        self._flat = flat
+        self._spans = spans
+        self.shas = shas
+
+    def __len__(self) -> int:
+        return len(self.shas)
+
+    def __getitem__(self, index: int) -> Picture:
+        offset, height, width = map(int, self._spans[index])
+        return np.asarray(self._flat[offset : offset + height * width * 3]).reshape(height, width, 3)
+
+    @classmethod
+    def open(cls, store: Store, dataset: Dataset, side: int = SIDE, told: Progress = lambda *_: None) -> Pictures:
+        """The pictures of ``dataset``, shorter side at most ``side``, in its order; decoded again if evicted.
+
+        Raises:
+            BadUpload: an original is gone, or is not the picture it was.
+        """
+        shas = tuple(item.sha for item in dataset.items)
+        path = path_of(store, shas, side)
+        with store.lock(f"pictures-{path.stem}"):
+            return _mapped(path, shas) or _rebuilt(store, dataset, side, told)
+
+
+def path_of(store: Store, shas: Sequence[str], side: int) -> Path:
+    """Where the pixels of files with these hashes, in this order, are kept."""
+    return store.pictures / f"{hashlib.sha256(''.join(shas).encode()).hexdigest()[:24]}-{side}.bin"
+
+
+def draft_of(store: Store) -> Path:
+    """A fresh name for pixels that are still being written."""
+    return store.pictures / f".draft-{new_id()}"
+
+
+def finish(draft: Path, path: Path, spans: Sequence[tuple[int, int, int]], shas: tuple[str, ...]) -> Pictures:
+    """Close ``draft`` with its index and put it in place, whole. A crash of the machine may lose it, as a cache may."""
+    with draft.open("ab") as file:
+        file.write(np.array(spans, dtype="<i8").reshape(-1, 3).tobytes())
+        file.write(_END.pack(_MARK, len(spans)))
+    found = _mapped(draft, shas)
+    os.replace(draft, path)
+    if found is None:
+        raise ValueError(f"the index of {path.name} does not fit its pixels")
+    return found
+
+
+def _mapped(path: Path, shas: tuple[str, ...]) -> Pictures | None:
+    """What ``finish`` wrote at ``path``; None where that is missing or damaged."""
+    try:
+        flat = np.memmap(path, dtype=np.uint8, mode="r")
+    except (FileNotFoundError, ValueError):
+        return None
+    end = len(flat) - _END.size
+    start = end - 24 * len(shas)
+    if start < 0 or _END.unpack(flat[end:].tobytes()) != (_MARK, len(shas)):
+        return None
+    spans = np.frombuffer(flat[start:end].tobytes(), dtype="<i8").reshape(-1, 3).astype(np.int64)
+    if (spans < 0).any() or (spans[:, 0] + spans[:, 1] * spans[:, 2] * 3 > start).any():
+        return None
+    return Pictures(flat, spans, shas)
+
+
+def _rebuilt(store: Store, dataset: Dataset, side: int, told: Progress) -> Pictures:
+    shas = tuple(item.sha for item in dataset.items)
+    draft = draft_of(store)
+    try:
+        with Sandbox(usable_cores()) as sandbox:
+            readings = sandbox.decode([dataset.root / item.file for item in dataset.items], draft, side, told)
+        good = [_still(reading, item.sha, item.name) for reading, item in zip(readings, dataset.items, strict=True)]
+        return finish(draft, path_of(store, shas, side), [reading.span for reading in good], shas)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _still(reading: Reading | BadPicture, sha: str, name: str) -> Reading:
+    if isinstance(reading, BadPicture):
+        raise BadUpload(f"{name!r} can no longer be read. {reading.problem}", "Give the pictures again.")
+    if reading.sha != sha:
+        raise BadUpload(f"{name!r} is another picture than when it was read first.", "Give the pictures again.")
+    return reading
