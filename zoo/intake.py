@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from zoo.archive import DAMAGED
 from zoo.dataset import Dataset, Item, Skipped
 from zoo.duplicates import alike, close_pairs, grouped, same
 from zoo.errors import BadPicture, BadUpload
@@ -113,7 +114,8 @@ def _from_archive(path: Path, most_bytes: int, desk: _Desk) -> Dataset:
     try:
         members = desk.sandbox.unpack(path, room, most_bytes, MOST_ENTRIES, desk.told)
         found = [Found(member.file, PurePosixPath(member.name)) for member in members if member.file]
-        skipped = [Skipped(_shown(PurePosixPath(member.name)), member.why) for member in members if not member.file]
+        passed_over = {member.name: member.why for member in members if not member.file}
+        skipped = [Skipped(clean(name, 300), why, corrupt=why == DAMAGED) for name, why in passed_over.items()]
         title = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
         return _keep(_build(room, title, found, skipped, desk), desk.store)
     finally:

@@ -80,10 +80,12 @@ class Sandbox:
         Raises:
             BadUpload: the archive is refused as a whole.
         """
+        disk = shutil.disk_usage(into).free
+        most_bytes = min(most_bytes, max(disk - SPARE_DISK, 0))
         job = {"archive": str(archive), "into": str(into), "most_bytes": most_bytes, "most_entries": most_entries}
         members = []
         try:
-            for answer in self._ask("unpack", job, most_bytes):
+            for answer in self._ask("unpack", job, disk):
                 members.append(Unpacked(str(answer["name"]), _own_name(answer["file"]), str(answer["why"])))
                 if len(members) % 50 == 0:
                     told("unpack", len(members), 0)
