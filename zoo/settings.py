@@ -65,6 +65,11 @@ def child_environment(**more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in hidden} | more
 
 
+def launched_rank(environ: Mapping[str, str] = os.environ) -> int | None:
+    """This process's number among those torch's launcher started for one run; None without a launcher."""
+    return int(environ.get("RANK", "0")) if "TORCHELASTIC_RUN_ID" in environ else None
+
+
 def _home(environ: Mapping[str, str], on_space: bool) -> Path:
     if environ.get("STUDIO_HOME"):
         return Path(environ["STUDIO_HOME"]).expanduser().absolute()

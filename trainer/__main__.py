@@ -1,0 +1,9 @@
+"""The command line: ``python -m trainer COMMAND``."""
+
+import sys
+
+from trainer.commands import COMMANDS
+from zoo.command import main
+
+if __name__ == "__main__":
+    sys.exit(main("python -m trainer", COMMANDS))

@@ -1,0 +1,118 @@
+"""What ``python -m trainer`` can do with runs. Each command is thin: it calls what the page calls."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from trainer.events import Failed
+from trainer.folder import RunFolder
+from trainer.processes import die_with_launcher
+from trainer.runs import Runs
+from zoo.command import Command
+from zoo.errors import BadPlan, StudioError
+from zoo.settings import Settings, launched_rank
+from zoo.store import Store
+
+
+def work(chosen: argparse.Namespace, settings: Settings) -> None:
+    """Be the worker of one run; the engines start it."""
+    folder = RunFolder(chosen.run_dir.absolute())
+    rank = launched_rank()
+    if rank is not None:
+        die_with_launcher(folder.path)
+    if hasattr(os, "nice"):
+        os.nice(5)  # the page stays quick beside it
+    if rank:
+        _carry_out(folder, settings)
+        return
+    try:
+        with FileLock(folder.path / ".lock", timeout=10):  # never two workers in one folder
+            _carry_out_and_tell(folder, settings)
+    except Timeout:
+        raise BadPlan("Another worker is at this run.", "Wait for it, or stop the run first.") from None
+
+
+def _carry_out(folder: RunFolder, settings: Settings) -> None:
+    from trainer.work import work as carry_out
+
+    carry_out(folder.path, settings)
+
+
+def _carry_out_and_tell(folder: RunFolder, settings: Settings) -> None:
+    """Whatever a person can be told of its end becomes the run's last event; a bug ends in ``log.txt``."""
+    try:
+        folder.plan()
+        _carry_out(folder, settings)
+    except (StudioError, OSError, MemoryError, RuntimeError) as error:
+        told = error if isinstance(error, StudioError) else exhausted(error)
+        if told is None:
+            raise
+        folder.log.append(Failed(problem=told.problem, remedy=told.remedy))
+        raise told from error
+
+
+def exhausted(error: Exception) -> StudioError | None:
+    """What ``error`` says about a machine that ran out of something, None where it says something else."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return BadPlan("The disk is full.", "Make room, then resume the run from its last checkpoint.")
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be imported to be recognised
+        return BadPlan("The GPU's memory is full.", "Start it again with a smaller batch, or free the GPU and resume.")
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return BadPlan("The memory is full.", "Start it again with a smaller batch, or close something and resume.")
+    return None
+
+
+def supervise(_: argparse.Namespace, settings: Settings) -> None:
+    """Start queued runs until there is nothing left to do; a second supervisor leaves at once."""
+    from trainer.engines import engines
+    from trainer.supervisor import Supervisor
+
+    Supervisor(Store(settings.home), engines()).serve()
+
+
+def list_runs(_: argparse.Namespace, settings: Settings) -> list[dict[str, Any]]:
+    return [run.as_json() for run in Runs(Store(settings.home), settings).list()]
+
+
+def stop(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    runs = Runs(Store(settings.home), settings)
+    runs.stop(chosen.run)
+    return runs.read(chosen.run).as_json()
+
+
+def resume(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    runs = Runs(Store(settings.home), settings)
+    runs.resume(chosen.run)
+    return runs.read(chosen.run).as_json()
+
+
+def _row(run: dict[str, Any]) -> str:
+    plan = run["plan"] or {"strategy": "?", "backbone": "?"}
+    return f"{run['id']}  {run['state']:<8}  {plan['strategy']} on {plan['backbone']}: {run['message']}"
+
+
+def _rows(runs: list[dict[str, Any]]) -> str:
+    return "\n".join(map(_row, runs)) or "No run yet. Start one with: python -m trainer fit DATA"
+
+
+def _takes_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="id of a run, as `runs` lists it")
+
+
+def _takes_run_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="folder of the run")
+
+
+COMMANDS = (
+    Command(name="runs", help="list every run, newest first", call=list_runs, show=_rows),
+    Command(name="stop", help="keep a checkpoint and end a run", call=stop, show=_row, arguments=_takes_run),
+    Command(name="resume", help="go on from the last checkpoint", call=resume, show=_row, arguments=_takes_run),
+    Command(name="work", help="be the worker of one run", call=work, arguments=_takes_run_dir),
+    Command(name="supervise", help="start queued runs until none is left", call=supervise),
+)

@@ -1,0 +1,68 @@
+"""Runs as processes of this machine: the worker itself, or torch's launcher with several of them."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer.engines import Exit
+from trainer.plan import Plan
+from trainer.processes import Process, send, tagged, tags
+from zoo.settings import child_environment
+
+HERE = Path(__file__).parents[2]  # where ``python -m trainer`` finds the studio
+WORKER = ("-m", "trainer", "work")
+
+
+class Local:
+    """Starts workers in sessions of their own, so that they outlive the page and the supervisor."""
+
+    name = "local"
+
+    def __init__(self, worker: Sequence[str] = WORKER) -> None:
+        self._worker = worker  # what Python, or the launcher, is told to run
+        self._children: dict[Process, subprocess.Popen[bytes]] = {}
+
+    def submit(self, run_dir: Path, plan: Plan) -> Process:
+        if present := tagged(run_dir):
+            return present[0]
+        with (run_dir / "log.txt").open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, *_launcher(plan.processes), *self._worker, str(run_dir)],
+                cwd=HERE,
+                env=child_environment(**tags(run_dir), STUDIO_HOME=str(run_dir.parents[1])),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        process = Process.of(child.pid) or Process(child.pid, "")  # "" where it has died already
+        self._children[process] = child
+        return process
+
+    def poll(self, process: Process) -> Exit | None:
+        child = self._children.get(process)
+        if child is None:
+            return None if process.alive else Exit(None)
+        status = child.poll()
+        if status is None:
+            return None
+        del self._children[process]
+        return Exit(status)
+
+    def cancel(self, run_dir: Path, *, force: bool) -> bool:
+        left = tagged(run_dir)
+        send(left, signal.SIGKILL if force else signal.SIGTERM)
+        return not left
+
+
+def _launcher(processes: int) -> list[str]:
+    if processes == 1:
+        return []
+    return ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+
+
+ENGINE = Local()

@@ -1,0 +1,180 @@
+"""A run: what is known of one training, folded from its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, assert_never
+
+from trainer.events import Epoch, Event, Failed, Finished, Progress, Started, Step, Stopped
+from trainer.plan import Plan
+
+State = Literal["queued", "running", "finished", "stopped", "failed", "lost"]
+Point = tuple[int, float]  # step, loss
+
+POINTS = 300  # a curve's points at most: more cannot be seen on a screen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run as it stands. Times are seconds since 1970, for showing only.
+
+    Attributes:
+        plan: None where ``plan.json`` cannot be read; the run has failed then, and says why.
+        created: when a person asked for it, which orders the list.
+        started: when the present attempt's worker took it up.
+        steps: optimizer steps planned; early stopping may end sooner.
+        losses: (step, training loss), thinned evenly to ``POINTS``.
+        epochs: what each pass came to on the select part.
+        stage: where it stands before or after the steps.
+        message: one plain sentence.
+        test: what ``Finished`` said of the test part.
+        seconds: what a finished run took, as the worker measured it.
+        eta_seconds: what is left as its pace has it, None where that cannot be told.
+    """
+
+    id: str
+    plan: Plan | None
+    state: State = "queued"
+    message: str = "Waiting for its turn."
+    created: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+    device: str = ""
+    first_step: int = 0
+    step: int = 0
+    steps: int = 0
+    losses: tuple[Point, ...] = ()
+    every: int = 1
+    epochs: tuple[Epoch, ...] = ()
+    stage: Progress | None = None
+    stage_began: float = 0.0
+    test: dict[str, Any] | None = None
+    seconds: float | None = None
+    forward_seconds: float | None = None
+    peak_rss_mb: float | None = None
+    eta_seconds: float | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether something can still happen to it by itself."""
+        return self.state in ("queued", "running")
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it can go on from its last checkpoint, or from the start where it has none."""
+        return self.plan is not None and self.state in ("stopped", "failed", "lost")
+
+    @property
+    def predicted_seconds(self) -> float | None:
+        return self.plan.predicted_seconds if self.plan else None
+
+    @property
+    def predicted_accuracy(self) -> float | None:
+        return self.plan.predicted_accuracy if self.plan else None
+
+    @property
+    def best(self) -> Epoch | None:
+        """The epoch whose weights are kept."""
+        return next((epoch for epoch in reversed(self.epochs) if epoch.best), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """The run as ``python -m trainer runs --json`` prints it."""
+        value = asdict(self)
+        for inner in ("first_step", "every", "stage_began"):
+            del value[inner]
+        return value | {"resumable": self.resumable, "predicted_seconds": self.predicted_seconds}
+
+    def after(self, at: float, event: Event) -> Run:
+        """This run as it stands once ``event`` has happened, at the time ``at``."""
+        match event:
+            case Started():
+                return self._taken_up(at, event)
+            case Progress():
+                return self._in_stage(at, event)
+            case Step(step=step, loss=loss):
+                losses, every = thin(self.losses, self.every, (step, loss))
+                eta = _left(at, self.started, step - self.first_step, self.steps - step)
+                return replace(
+                    self, step=step, losses=losses, every=every, eta_seconds=eta, stage=None, message=self._at(step)
+                )
+            case Epoch(epoch=epoch, accuracy=accuracy):
+                message = f"Epoch {epoch}: right on {accuracy:.1%} of the pictures held out to choose by."
+                return replace(self, epochs=(*self.epochs, event), message=message)
+            case Finished(test=test, seconds=seconds, forward_seconds=forward, peak_rss_mb=peak):
+                ended = self._ended(at, "finished", _verdict(test))
+                return replace(ended, test=test, seconds=seconds, forward_seconds=forward, peak_rss_mb=peak)
+            case Stopped(step=step):
+                return self._ended(at, "stopped", f"Stopped after step {step}; it can be resumed from there.")
+            case Failed(problem=problem, remedy=remedy):
+                return self._ended(at, "failed", f"{problem} {remedy}")
+            case _:
+                assert_never(event)
+
+    def _taken_up(self, at: float, event: Started) -> Run:
+        """From a checkpoint: what was learned after it is lost, so its curve is cut back to it."""
+        message = f"Resumed from step {event.step}." if event.step else "Started."
+        return replace(
+            self,
+            state="running",
+            message=message,
+            started=at,
+            ended=None,
+            device=event.device,
+            first_step=event.step,
+            step=event.step,
+            steps=event.steps,
+            losses=tuple(point for point in self.losses if point[0] <= event.step),
+            epochs=tuple(epoch for epoch in self.epochs if epoch.step <= event.step),
+            stage=None,
+            eta_seconds=self.predicted_seconds,
+        )
+
+    def _in_stage(self, at: float, event: Progress) -> Run:
+        same = self.stage is not None and self.stage.stage == event.stage
+        began = self.stage_began if same else at
+        message = f"{event.stage[:1].upper()}{event.stage[1:]}: {event.done} of {event.total}."
+        eta = self.eta_seconds if self.steps else _left(at, began, event.done, event.total - event.done)
+        return replace(self, state="running", stage=event, stage_began=began, message=message, eta_seconds=eta)
+
+    def _at(self, step: int) -> str:
+        return f"Step {step} of {self.steps}." if self.steps else f"Step {step}."
+
+    def _ended(self, at: float, state: State, message: str) -> Run:
+        return replace(self, state=state, message=message, ended=at, stage=None, eta_seconds=None)
+
+
+def replay(run: Run, events: Iterable[tuple[float, Event]]) -> Run:
+    """``run`` once all of ``events`` have happened, each given with its time."""
+    for at, event in events:
+        run = run.after(at, event)
+    return run
+
+
+def thin(points: tuple[Point, ...], every: int, newest: Point) -> tuple[tuple[Point, ...], int]:
+    """``points`` with ``newest``, keeping each ``every``-th step only; and ``every``, doubled where they got too many.
+
+    By its step alone is a point kept or dropped, so a curve stays even however often it grows and is thinned.
+    The newest point always stays.
+    """
+    if points and points[-1][0] % every:
+        points = points[:-1]
+    points = (*points, newest)
+    while len(points) > POINTS:
+        every *= 2
+        points = (*(point for point in points[:-1] if point[0] % every == 0), newest)
+    return points, every
+
+
+def _left(now: float, since: float | None, done: int, left: int) -> float | None:
+    """Seconds left at the pace so far; None before there is one, or where the clock was set back."""
+    if since is None or done < 1 or now < since or left < 0:
+        return None
+    return (now - since) / done * left
+
+
+def _verdict(test: dict[str, Any]) -> str:
+    accuracy, n = test.get("accuracy"), test.get("n")
+    if not isinstance(accuracy, (int, float)) or not isinstance(n, int):
+        return "Finished."
+    return f"Right on {accuracy:.1%} of {n} test pictures it had never seen."

@@ -1,0 +1,236 @@
+"""The store of runs: start, queue, stop, resume, read, list, watch, delete. All of it is files; any process may ask."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from filelock import Timeout
+
+from trainer.events import Event
+from trainer.events_log import Tail
+from trainer.folder import Record, RunFolder, run_folders
+from trainer.plan import Plan
+from trainer.run import Run, replay
+from trainer.supervisor import LOCK
+from zoo.errors import BadPlan, NotFound
+from zoo.settings import Settings, child_environment
+from zoo.store import Store, checked_id, new_id
+
+HERE = Path(__file__).parents[1]  # where ``python -m trainer`` finds the studio
+SUPERVISE = (sys.executable, "-m", "trainer", "supervise")
+
+
+@dataclass
+class Fold:
+    """A run as far as its events were read."""
+
+    ticket: int
+    run: Run
+    tail: Tail
+
+
+class Runs:
+    """The runs of a store. Several processes may each have one of these on the same store."""
+
+    def __init__(self, store: Store, settings: Settings, supervise: Sequence[str] = SUPERVISE) -> None:
+        self.store = store
+        self.settings = settings
+        self._supervise = supervise
+        self._supervisor: subprocess.Popen[bytes] | None = None
+        self._folds: dict[str, Fold] = {}
+        self._turn = threading.RLock()
+
+    def start(self, plan: Plan) -> str:
+        """Queue a run of ``plan`` and return its id."""
+        run_id = new_id()
+        draft = RunFolder(self.store.runs / f".new-{run_id}")
+        with self.store.lock("runs"):
+            draft.write_plan(plan)
+            draft.request("QUEUED", self._ticket(), time.time())
+            draft.path.rename(self.store.runs / run_id)  # a run is there whole or not at all
+        self.ensure_supervisor()
+        return run_id
+
+    def folder(self, run_id: str) -> Path:
+        """Where the files of a run are.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        path = self.store.runs / checked_id(run_id, "run")
+        if not (path / "QUEUED").is_file():
+            raise NotFound(f"There is no run {run_id!r}.", "Choose a run from the list.")
+        return path
+
+    def classifier(self, run_id: str) -> Path:
+        """Where the classifier of a run is, once it has finished.
+
+        Raises:
+            NotFound: there is no such run, or it has no classifier.
+        """
+        path = RunFolder(self.folder(run_id)).classifier
+        if not path.is_dir():
+            raise NotFound(f"Run {run_id!r} has no classifier yet.", "Wait until it has finished, or resume it.")
+        return path
+
+    def read(self, run_id: str) -> Run:
+        """The run as it stands.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        folder = RunFolder(self.folder(run_id))
+        run = self._read(folder)
+        if run.active or _unsettled(folder):
+            self.ensure_supervisor()
+        return run
+
+    def list(self) -> list[Run]:
+        """Every run, newest first."""
+        folders = {
+            folder: request for folder in run_folders(self.store.runs) if (request := folder.requested("QUEUED"))
+        }
+        newest = sorted(folders, key=lambda folder: folders[folder][0], reverse=True)
+        runs = [self._read(folder) for folder in newest]
+        if any(run.active for run in runs):
+            self.ensure_supervisor()
+        return runs
+
+    def stop(self, run_id: str) -> None:
+        """Ask the run to keep a checkpoint and end; returns at once. One that has ended stays as it is.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        folder = RunFolder(self.folder(run_id))
+        with self.store.lock("runs"):
+            if self._read(folder).active:
+                folder.stop.touch()
+        self.ensure_supervisor()
+
+    def resume(self, run_id: str) -> None:
+        """Queue the run again, to go on from its last checkpoint.
+
+        Raises:
+            NotFound: there is no such run.
+            BadPlan: it is not one that can be resumed.
+        """
+        folder = RunFolder(self.folder(run_id))
+        with self.store.lock("runs"):
+            run = self._read(folder)
+            if not run.resumable:
+                raise BadPlan(f"Run {run_id!r} is {run.state}.", "Only a stopped, failed or lost run can be resumed.")
+            folder.stop.unlink(missing_ok=True)
+            folder.request("RESUME", self._ticket(), time.time())
+        self.ensure_supervisor()
+
+    def delete(self, run_id: str) -> None:
+        """Remove a run that has ended, with its classifier.
+
+        Raises:
+            NotFound: there is no such run.
+            BadPlan: it is queued or running.
+        """
+        folder = RunFolder(self.folder(run_id))
+        gone = self.store.runs / f".gone-{run_id}"
+        with self.store.lock("runs"):
+            if self._read(folder).active or _unsettled(folder):
+                raise BadPlan(f"Run {run_id!r} is at work.", "Stop it, wait until it has ended, then delete it.")
+            folder.path.rename(gone)
+        with self._turn:
+            self._folds.pop(run_id, None)
+        shutil.rmtree(gone)
+
+    def watch(self, run_id: str, every: float = 0.2) -> Iterator[tuple[float, Event]]:
+        """The events of a run, from its first on, as they happen, until it has ended; each with its time.
+
+        Raises:
+            NotFound: there is no such run, or it was deleted meanwhile.
+        """
+        tail = RunFolder(self.folder(run_id)).tail()
+        while self.read(run_id).active:
+            yield from tail.read()
+            time.sleep(every)
+        yield from tail.read()
+
+    def ensure_supervisor(self) -> None:
+        """Start a supervisor where work is waiting or unsettled and none holds the lock."""
+        with self._turn:
+            if self._supervisor is not None and self._supervisor.poll() is None:
+                return
+            if not any(_unsettled(folder) for folder in run_folders(self.store.runs)):
+                return
+            try:
+                with self.store.lock(LOCK, timeout=0):
+                    pass
+            except Timeout:
+                return
+            self._supervisor = self._spawn()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with (self.store.runs / "supervisor.log").open("ab") as log:
+            process = subprocess.Popen(
+                [*self._supervise, "--home", str(self.store.root)],
+                cwd=HERE,
+                env=child_environment(STUDIO_HOME=str(self.store.root)),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie behind
+        return process
+
+    def _ticket(self) -> int:
+        """The next free one; the caller holds the lock "runs"."""
+        return 1 + max((folder.ticket for folder in run_folders(self.store.runs)), default=0)
+
+    def _read(self, folder: RunFolder) -> Run:
+        record = folder.record()
+        run = self._folded(folder, record)
+        if record is None or folder.ticket > record.ticket:
+            message = "Stopping." if folder.stop.exists() else "Waiting for its turn."
+            return replace(run, state="queued", message=message, ended=None, eta_seconds=None)
+        match record.phase:
+            case "lost" | "failed" | "stopped":
+                return replace(run, state=record.phase, message=record.message, ended=record.at, eta_seconds=None)
+            case _ if run.state == "running" and folder.stop.exists():
+                return replace(run, message="Stopping; its checkpoint is being kept.")
+            case _:
+                return run
+
+    def _folded(self, folder: RunFolder, record: Record | None) -> Run:
+        """The run by its events alone; what was folded before is not read again."""
+        with self._turn:
+            ticket = record.ticket if record else 0
+            fold = self._folds.get(folder.id)
+            if fold is None or fold.ticket != ticket:
+                fold = Fold(ticket, _blank(folder), folder.tail())
+                if record:  # its latest attempt starts after what earlier ones did
+                    earlier = replay(fold.run, fold.tail.read(until=record.offset))
+                    fold.run = replace(earlier, state="running", message="Starting.", ended=None, stage=None)
+                self._folds[folder.id] = fold
+            fold.run = replay(fold.run, fold.tail.read())
+            return fold.run
+
+
+def _unsettled(folder: RunFolder) -> bool:
+    """Whether a supervisor is needed to see this run on."""
+    record = folder.record()
+    return folder.waits or (record is not None and record.open)
+
+
+def _blank(folder: RunFolder) -> Run:
+    request = folder.requested("QUEUED")
+    created = request[1] if request else 0.0
+    try:
+        return Run(id=folder.id, plan=folder.plan(), created=created)
+    except BadPlan:
+        return Run(id=folder.id, plan=None, created=created)

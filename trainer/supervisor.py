@@ -1,0 +1,214 @@
+"""The supervisor: one detached process a store that starts queued runs, obeys stops and notices the dead.
+
+It may be killed at any moment: what it knows is in each run's ``state.json``, and the next one goes on from there.
+Life and death are told by process identity and by durations, never by the time of day.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from filelock import Timeout
+
+from trainer.engines import Engine, Exit
+from trainer.events import Event
+from trainer.events_log import TERMINAL, Tail
+from trainer.folder import Record, RunFolder, run_folders
+from zoo.command import tell
+from zoo.errors import BadPlan
+from zoo.store import Store
+
+LOCK = "supervisor"
+TICK = 0.3  # seconds
+IDLE = 2.0  # seconds with nothing to do before it leaves
+STOP_GRACE = 30.0  # seconds for a worker to keep a checkpoint: one step of a large network can take long
+KILL_GRACE = 5.0  # seconds from asking a process to end to ending it
+
+
+@dataclass
+class Attempt:
+    """One attempt at a run, as the supervisor follows it."""
+
+    folder: RunFolder
+    engine: Engine
+    record: Record
+    tail: Tail
+    unsaved: bool = False
+    end: Event | None = None
+    exit: Exit | None = None
+    since: dict[str, float] = field(default_factory=dict)  # monotonic seconds at which something was first seen
+
+    def age(self, what: str) -> float:
+        """Seconds since ``what`` was first asked about."""
+        return time.monotonic() - self.since.setdefault(what, time.monotonic())
+
+
+class Supervisor:
+    """Owns every ``state.json`` of the store while it holds the lock."""
+
+    def __init__(self, store: Store, engines: Mapping[str, Engine], slots: int = 1, idle: float = IDLE) -> None:
+        self.store = store
+        self.engines = engines
+        self.slots = slots
+        self.idle = idle
+        self.attempts: dict[str, Attempt] = {}
+        self._settled: dict[str, float] = {}
+        self._complained = ""
+
+    def serve(self) -> bool:
+        """Work until nothing is left to do; False at once where another supervisor does already."""
+        while True:
+            try:
+                with self.store.lock(LOCK, timeout=0.5):  # a page that only looks whether it is held lets go sooner
+                    self._work()
+            except Timeout:
+                return False
+            if not self.waiting():  # a request made as the lock was let go had seen it held
+                return True
+
+    def _work(self) -> None:
+        self.adopt()
+        busy = time.monotonic()
+        while time.monotonic() - busy < self.idle:
+            self.tick()
+            if self.attempts or self.waiting():
+                busy = time.monotonic()
+            time.sleep(TICK)
+
+    def adopt(self) -> None:
+        """Take over what an earlier supervisor had running."""
+        for folder in run_folders(self.store.runs):
+            record = folder.record()
+            if record and record.phase == "running":
+                attempt = Attempt(folder, self._engine(folder), record, folder.tail(record.offset))
+                self.attempts[folder.id] = attempt
+
+    def tick(self) -> None:
+        """Look at every attempt once, then start what there is room for."""
+        for attempt in list(self.attempts.values()):
+            self._follow(attempt)
+        for folder in self.waiting():
+            if folder.stop.exists() and not folder.launching:
+                self._refuse(folder, "stopped", "Stopped before it began.")
+            elif len(self.attempts) < self.slots:
+                self._launch(folder)
+
+    def waiting(self) -> list[RunFolder]:
+        """Runs with a request that no attempt answers yet, by ticket."""
+        found = []
+        for folder in run_folders(self.store.runs):
+            asked = folder.changed()
+            if folder.id in self.attempts or self._settled.get(folder.id) == asked:
+                continue
+            if folder.waits:
+                found.append((folder.ticket, folder.id, folder))
+            else:
+                self._settled[folder.id] = asked
+        return [folder for _, _, folder in sorted(found, key=lambda row: row[:2])]
+
+    def _launch(self, folder: RunFolder) -> None:
+        try:
+            plan = folder.plan()
+        except BadPlan as error:
+            self._refuse(folder, "failed", str(error))
+            return
+        engine = self.engines.get(plan.engine)
+        if engine is None:
+            self._refuse(folder, "failed", f"There is no engine {plan.engine[:80]!r} here; start it with another one.")
+            return
+        record = self._launching(folder)
+        if not self._save(folder, record):
+            return
+        try:
+            process = engine.submit(folder.path, plan)
+        except OSError as error:
+            self._refuse(folder, "failed", f"No worker could be started ({error.strerror}); try again later.")
+            return
+        running = replace(record, phase="running", at=time.time(), pid=process.pid, birth=process.birth)
+        attempt = Attempt(folder, engine, running, folder.tail(record.offset))
+        attempt.unsaved = not self._save(folder, running)
+        self.attempts[folder.id] = attempt
+
+    def _launching(self, folder: RunFolder) -> Record:
+        """The record to start from; an attempt that an earlier supervisor was just launching keeps its offset."""
+        record = folder.record()
+        if record and record.phase == "launching":
+            return record
+        return Record(phase="launching", ticket=folder.ticket, offset=folder.size(), at=time.time())
+
+    def _follow(self, attempt: Attempt) -> None:
+        if attempt.unsaved:
+            attempt.unsaved = not self._save(attempt.folder, attempt.record)
+        for _, event in attempt.tail.read():
+            attempt.end = event if isinstance(event, TERMINAL) else attempt.end
+        attempt.exit = attempt.exit or attempt.engine.poll(attempt.record.process)
+        if attempt.exit is None:
+            self._press(attempt)
+        elif attempt.engine.cancel(attempt.folder.path, force=True):
+            self._conclude(attempt)
+
+    def _press(self, attempt: Attempt) -> None:
+        """End a worker that lingers after its last word, or that does not heed a stop."""
+        if attempt.end is not None:
+            patience = attempt.age("end") - KILL_GRACE
+        elif attempt.folder.stop.exists():
+            patience = attempt.age("stop") - STOP_GRACE
+        else:
+            return
+        if patience > 0:
+            attempt.engine.cancel(attempt.folder.path, force=patience > KILL_GRACE)
+
+    def _conclude(self, attempt: Attempt) -> None:
+        """Its last process is gone and so are its strays: write down how it ended."""
+        for _, event in attempt.tail.read():
+            attempt.end = event if isinstance(event, TERMINAL) else attempt.end
+        phase, message = _outcome(attempt)
+        done = replace(attempt.record, phase=phase, message=message, at=time.time())
+        if self._save(attempt.folder, done):
+            del self.attempts[attempt.folder.id]
+
+    def _refuse(self, folder: RunFolder, phase: Literal["failed", "stopped"], message: str) -> None:
+        record = replace(self._launching(folder), phase=phase, message=message, at=time.time())
+        self._save(folder, record)
+
+    def _save(self, folder: RunFolder, record: Record) -> bool:
+        """Whether the record could be written; on a full disk the next tick tries again."""
+        try:
+            folder.write_record(record)
+        except OSError as error:
+            if str(error) != self._complained:
+                self._complained = str(error)
+                tell(f"state.json of run {folder.id}: {error}")
+            return False
+        return True
+
+    def _engine(self, folder: RunFolder) -> Engine:
+        """The plan's; for a plan that can be read no longer any one, to see its process end."""
+        try:
+            return self.engines[folder.plan().engine]
+        except (BadPlan, KeyError):
+            return next(iter(self.engines.values()))
+
+
+def _outcome(attempt: Attempt) -> tuple[Literal["ended", "lost", "stopped"], str]:
+    if attempt.end is not None:
+        return "ended", ""
+    if attempt.folder.stop.exists():
+        return "stopped", "Stopped by force, as the worker did not answer; it can be resumed from its last checkpoint."
+    return "lost", _epitaph(attempt.exit.status if attempt.exit else None, attempt.folder)
+
+
+def _epitaph(status: int | None, folder: RunFolder) -> str:
+    match status:
+        case None:
+            return "The worker vanished while nobody was watching; it can be resumed from its last checkpoint."
+        case -9:
+            return (
+                "The worker was killed, most likely because the machine ran out of memory; "
+                "resume it from its last checkpoint, or start it again with a smaller batch."
+            )
+        case _:
+            return f"The worker ended unexpectedly, with status {status}: {folder.last_words()}"

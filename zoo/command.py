@@ -1,0 +1,73 @@
+"""A command line's manners: one JSON document on standard output, one line for what a person can fix."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import StudioError
+from zoo.settings import Settings
+
+FIXABLE, INTERRUPTED = 2, 130
+
+
+def _nothing(_: argparse.ArgumentParser) -> None:
+    """A command without arguments of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One subcommand.
+
+    Attributes:
+        call: does the work; what it returns is the document that ``--json`` prints, None for no document.
+        show: the same for a person's eyes.
+        arguments: adds the command's own arguments.
+    """
+
+    name: str
+    help: str
+    call: Callable[[argparse.Namespace, Settings], Any]
+    show: Callable[[Any], str] = lambda value: json.dumps(value, ensure_ascii=False, indent=2)
+    arguments: Callable[[argparse.ArgumentParser], None] = _nothing
+
+
+def main(program: str, commands: Sequence[Command], argv: Sequence[str] | None = None) -> int:
+    """Run the command that ``argv`` names and return the exit status; a bug passes through as its traceback."""
+    chosen = _parser(program, commands).parse_args(argv)
+    command: Command = chosen.command
+    try:
+        settings = Settings.read()
+        if chosen.home:
+            settings = replace(settings, home=chosen.home.expanduser().absolute())
+        value = command.call(chosen, settings)
+        if value is not None:
+            print(json.dumps(value, ensure_ascii=False) if chosen.json else command.show(value), flush=True)
+    except StudioError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return FIXABLE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def tell(line: str) -> None:
+    """One line of progress, out of the way of the document."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _parser(program: str, commands: Sequence[Command]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=program)
+    several = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in commands:
+        one = several.add_parser(command.name, help=command.help, description=command.help)
+        one.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+        one.add_argument("--home", type=Path, metavar="DIR", help="where the studio keeps its things (STUDIO_HOME)")
+        command.arguments(one)
+        one.set_defaults(command=command)
+    return parser
