@@ -25,7 +25,7 @@ BATCH = 16  # on CPUs the activations of more pictures fall out of the cache: 32
 
 @dataclass(frozen=True)
 class Forward:
-    """Features of N pictures: per tap (N, D_tap); wall seconds; median wall milliseconds a picture, prepared and run."""
+    """Features of N pictures: per tap (N, D_tap); wall seconds; median milliseconds a picture, prepared and run."""
 
     taps: list[NDArray[np.float32]]
     seconds: float

@@ -159,7 +159,7 @@ def revision(path: Path) -> str:
 
 
 @cache
-def _digest(path: Path, mtime_ns: int) -> str:
+def _digest(path: Path, mtime_ns: int) -> str:  # noqa: ARG001 - part of the cache's key
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
