@@ -26,7 +26,7 @@ class PixelBackbone:
         return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BOX))
 
     def forward(self, batch: NDArray[np.generic]) -> list[NDArray[np.float32]]:
-        return [(batch.reshape(len(batch), -1) / 255).astype(np.float32)]
+        return [batch.reshape(len(batch), -1).astype(np.float32) / np.float32(255)]
 
 
 class Pixels:

@@ -193,7 +193,7 @@ def _from_registry(name: str) -> Card:
         raise BackboneUnavailable(f"timm has no model called {name[:80]!r}.", "Look the name up in timm.list_models().")
     with torch.device("meta"):
         model = timm.create_model(name, pretrained=False)
-    config: dict[str, Any] = model.pretrained_cfg
+    config: Any = model.pretrained_cfg
     full = sum(parameter.numel() for parameter in model.parameters())
     card = Card(
         id=f"timm/{name}",
