@@ -31,7 +31,9 @@ class EventLog:
             if self._torn and not _ends_whole(self.path):
                 line = b"\n" + line
             self._torn = True
-            self._torn = file.write(line) != len(line)
+            while line:  # a disk that fills up takes a part, then says so
+                line = line[file.write(line) :]
+            self._torn = False
             if isinstance(event, TERMINAL):
                 os.fsync(file.fileno())
 

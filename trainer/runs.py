@@ -24,6 +24,7 @@ from zoo.settings import Settings, child_environment
 from zoo.store import Store, checked_id, new_id
 
 HERE = Path(__file__).parents[1]  # where ``python -m trainer`` finds the studio
+TAKES_LOCK = 1.0  # seconds in which a new supervisor holds its lock; it stays for longer than that
 SUPERVISE = (sys.executable, "-m", "trainer", "supervise")
 
 
@@ -44,6 +45,7 @@ class Runs:
         self.settings = settings
         self._supervise = supervise
         self._supervisor: subprocess.Popen[bytes] | None = None
+        self._spawned = 0.0
         self._folds: dict[str, Fold] = {}
         self._turn = threading.RLock()
 
@@ -140,6 +142,10 @@ class Runs:
         """
         folder = RunFolder(self.folder(run_id))
         gone = self.store.runs / f".gone-{run_id}"
+        self.read(run_id)  # sees to it that there is a supervisor where one is needed
+        patience = time.monotonic() + 5
+        while not self._read(folder).active and _unsettled(folder) and time.monotonic() < patience:
+            time.sleep(0.1)  # it has said its last word and is about to leave
         with self.store.lock("runs"):
             if self._read(folder).active or _unsettled(folder):
                 raise BadPlan(f"Run {run_id!r} is at work.", "Stop it, wait until it has ended, then delete it.")
@@ -163,7 +169,7 @@ class Runs:
     def ensure_supervisor(self) -> None:
         """Start a supervisor where work is waiting or unsettled and none holds the lock."""
         with self._turn:
-            if self._supervisor is not None and self._supervisor.poll() is None:
+            if self._supervisor and self._supervisor.poll() is None and time.monotonic() - self._spawned < TAKES_LOCK:
                 return
             if not any(_unsettled(folder) for folder in run_folders(self.store.runs)):
                 return
@@ -173,6 +179,7 @@ class Runs:
             except Timeout:
                 return
             self._supervisor = self._spawn()
+            self._spawned = time.monotonic()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         with (self.store.runs / "supervisor.log").open("ab") as log:
