@@ -21,7 +21,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from zoo.backbone import Picture
 from zoo.errors import BadPicture
 
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM")
 SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib"))
 SUFFIXES |= {".tif", ".tiff", ".webp", ".avif", ".avifs", ".ppm", ".pgm", ".pbm", ".pnm"}
 MAX_PIXELS = 40_000_000
@@ -37,6 +37,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = (_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8])
 
 # What Pillow's decoders are known to raise on damaged files; anything else is a bug, and shall be seen.
 _DAMAGE = (
@@ -52,8 +53,9 @@ _DAMAGE = (
     struct.error,
     zlib.error,
 )
-_TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError)
+_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _REPLACE = "Replace it with a JPEG or PNG, or leave it out."
+_BROKEN = ("It is damaged: its header cannot be read.", _REPLACE)
 _HEIC = (
     "It is a HEIC photo, and the plugin that reads those (pillow-heif) is not installed.",
     "Save it as JPEG, or install pillow-heif and start again.",
@@ -85,18 +87,16 @@ def decode(source: Path | bytes, side: int | None = None) -> Decoded:
         BadPicture: it is not a picture that can be shown; the message says why.
     """
     content = source if isinstance(source, bytes) else read_file(source)
-    if not content:
-        raise BadPicture("The file is empty.", _REPLACE)
-    _check_webp(content[:32])
-    try:
-        with Image.open(BytesIO(content), formats=_formats()) as image:
-            return _decoded(image, side)
-    except UnidentifiedImageError:
-        raise BadPicture(*_diagnosis(content[:4096])) from None
-    except _TOO_LARGE:
-        raise BadPicture("Decoding it would take too much memory.", "Make it smaller, or leave it out.") from None
-    except _DAMAGE as error:
-        raise BadPicture(_damage(str(error)), _REPLACE) from None
+    image, width, height = _loaded(content, side)
+    turn = _turn(image)
+    rgb = _rgb(image)
+    if side is not None and min(rgb.size) > side:
+        rgb = _shrunk(rgb, side)
+    if turn is not None:
+        rgb = rgb.transpose(turn)
+    if turn in _SIDEWAYS:
+        width, height = height, width
+    return Decoded(np.asarray(rgb), width, height)
 
 
 def read_file(path: Path) -> bytes:
@@ -137,23 +137,33 @@ def thumbnail_jpeg(picture: Picture, side: int = 256) -> bytes:
     return encode_jpeg(np.asarray(image), quality=85)
 
 
-def _decoded(image: Image.Image, side: int | None) -> Decoded:
-    width, height = image.size
-    _check_size(width, height)
-    if side is not None and min(width, height) >= 4 * side:
-        # The JPEG decoder can skip what would be averaged away; twice the size wanted is left for antialiasing.
-        scale = 2 * side / min(width, height)
-        image.draft(None, (round(width * scale), round(height * scale)))
-    image.load()
-    turn = _turn(image)
-    rgb = _rgb(image)
-    if side is not None and min(rgb.size) > side:
-        rgb = _shrunk(rgb, side)
-    if turn is not None:
-        rgb = rgb.transpose(turn)
-    if turn is not None and turn >= Image.Transpose.ROTATE_90 and turn != Image.Transpose.ROTATE_180:
-        width, height = height, width
-    return Decoded(np.asarray(rgb), width, height)
+def _loaded(content: bytes, side: int | None) -> tuple[Image.Image, int, int]:
+    """The decoded picture as stored, and its full size; it may be smaller already where ``side`` allows that."""
+    if not content:
+        raise BadPicture("The file is empty.", _REPLACE)
+    _check_webp(content[:32])
+    try:
+        image = Image.open(BytesIO(content), formats=_formats())
+        width, height = image.size
+        _check_size(width, height)
+        if image.format == "PNG" and width * height > 8 * 1032 * len(content):  # deflate packs 1032 to 1 at most
+            raise BadPicture(f"Its header promises {width}×{height} pixels that are not in it.", _REPLACE)
+        if side is not None and min(width, height) >= 4 * side:
+            # The JPEG decoder can skip what would be averaged away; twice the size wanted is left for antialiasing.
+            scale = 2 * side / min(width, height)
+            image.draft(None, (round(width * scale), round(height * scale)))
+        image.load()
+    except UnidentifiedImageError:
+        raise BadPicture(*_diagnosis(content[:4096])) from None
+    except _BOMB:
+        raise BadPicture(
+            f"It measures far more than {MAX_PIXELS // 1_000_000} megapixels.", "Make it smaller."
+        ) from None
+    except MemoryError:
+        raise BadPicture("Decoding it would take too much memory.", "Make it smaller, or leave it out.") from None
+    except _DAMAGE as error:
+        raise BadPicture(_damage(str(error)), _REPLACE) from None
+    return image, width, height
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -239,16 +249,13 @@ def _diagnosis(start: bytes) -> tuple[str, str]:
         ("It is a PostScript or PDF document.", "Save it as PNG."): start.startswith(
             (b"%!PS", b"\xc5\xd0\xd3\xc6", b"%PDF")
         ),
+        _BROKEN: start.startswith((b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM"))
+        or b"avif" in box,
         _HEIC: any(brand in box for brand in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")),
         ("It is an archive under a picture's name.", "Unpack it first."): start.startswith(
             (b"PK\x03\x04", b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b")
         ),
-        ("It is a video.", "Save single frames of it as pictures."): bool(box)
-        or start.startswith(b"\x1aE\xdf\xa3")
-        or start[8:12] == b"AVI ",
-        ("It is damaged: its header cannot be read.", _REPLACE): start.startswith(
-            (b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
-        ),
+        ("It is a video.", "Save single frames of it as pictures."): bool(box) or start.startswith(b"\x1aE\xdf\xa3"),
     }
     nothing_known = ("It is not a picture in a format that is read here.", "Save it as JPEG or PNG.")
     return next((kind for kind, fits in kinds.items() if fits), nothing_known)
