@@ -129,7 +129,8 @@ def _unpack_tar(file: IO[bytes], into: Path, most_bytes: int, most_entries: int)
     seen: set[str] = set()
     names: list[str] = []
     try:
-        with tarfile.open(fileobj=cast(IO[bytes], _Counted(file, most_bytes)), mode="r|") as archive:
+        counted = _Counted(file, most_bytes)
+        with tarfile.open(fileobj=cast(IO[bytes], counted), mode="r|") as archive:
             for number, entry in enumerate(archive):
                 if number >= most_entries:
                     raise _too_many(most_entries)
@@ -147,6 +148,8 @@ def _unpack_tar(file: IO[bytes], into: Path, most_bytes: int, most_entries: int)
                 if source is not None:
                     _write(source, into / str(number), entry.size, most_bytes)
                     yield Member(name, str(number))
+            if any(counted.last[-512:]):  # a whole tar ends in blocks of zeros; Python's reader does not miss them
+                raise EOFError
             yield from _empty_folders(names)
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, OverflowError) as error:
         raise _unreadable(error) from None
@@ -157,6 +160,7 @@ class _Counted:
 
     def __init__(self, file: IO[bytes], most: int) -> None:
         self._raw, self._most, self._given = file, most, 0
+        self.last = b""
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         self._source = gzip.GzipFile(fileobj=file) if packed else file
@@ -165,6 +169,7 @@ class _Counted:
         chunk = self._source.read(size)
         self._given += len(chunk)
         _check_amount(self._given, self._raw.tell(), self._most)
+        self.last = chunk or self.last
         return chunk
 
 
