@@ -72,10 +72,12 @@ class Supervisor:
     def _work(self) -> None:
         self.adopt()
         busy = time.monotonic()
-        while time.monotonic() - busy < self.idle:
+        while True:
             self.tick()
             if self.attempts or self.waiting():
                 busy = time.monotonic()
+            elif time.monotonic() - busy >= self.idle:
+                return
             time.sleep(TICK)
 
     def adopt(self) -> None:
