@@ -128,8 +128,8 @@ def _unpack_tar(file: IO[bytes], into: Path, most_bytes: int, most_entries: int)
         raise BadUpload("This Python is too old to read .tar archives safely.", "Give a .zip, or the folder itself.")
     seen: set[str] = set()
     names: list[str] = []
+    counted = _Counted(file, most_bytes)
     try:
-        counted = _Counted(file, most_bytes)
         with tarfile.open(fileobj=cast(IO[bytes], counted), mode="r|") as archive:
             for number, entry in enumerate(archive):
                 if number >= most_entries:
@@ -148,11 +148,11 @@ def _unpack_tar(file: IO[bytes], into: Path, most_bytes: int, most_entries: int)
                 if source is not None:
                     _write(source, into / str(number), entry.size, most_bytes)
                     yield Member(name, str(number))
-            if any(counted.last[-512:]):  # a whole tar ends in blocks of zeros; Python's reader does not miss them
-                raise EOFError
             yield from _empty_folders(names)
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, OverflowError) as error:
         raise _unreadable(error) from None
+    if any(counted.last[-512:]):  # a whole tar ends in blocks of zeros; Python's reader does not miss them
+        raise _unreadable(EOFError())
 
 
 class _Counted:
