@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import stat
 import struct
+import warnings
 import zlib
 from dataclasses import dataclass
 from functools import cache
@@ -38,6 +39,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = (_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8])
+
+warnings.filterwarnings("ignore", module=r"PIL\.")  # its remarks on odd files; what matters is raised here
 
 # What Pillow's decoders are known to raise on damaged files; anything else is a bug, and shall be seen.
 _DAMAGE = (
