@@ -61,6 +61,21 @@ def tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def positive(text: str) -> float:
+    """A finite number above 0, for argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
 def _parser(program: str, commands: Sequence[Command]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=program)
     several = parser.add_subparsers(required=True, metavar="COMMAND")

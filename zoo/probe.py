@@ -43,7 +43,7 @@ def ridge(x: Floats, y: Ints, groups: Ints | None = None, classes: int | None = 
     (Cook & Weisberg 1982, section 2.2). The penalty is the one of 20 with the least squared left-out error.
 
     Args:
-        x: (N, D) features; rows are L2-normalised here.
+        x: (N, D) features; each row gets the square root of its sizes and length 1 here, as ``even`` does.
         y: (N,) labels in 0…C−1.
         groups: (N,) group numbers; pictures of one group are left out together.
         classes: C, where ``y`` may lack the last classes.
@@ -54,7 +54,7 @@ def ridge(x: Floats, y: Ints, groups: Ints | None = None, classes: int | None = 
     if len(x) != len(y) or len(y) < 2:
         raise ValueError(f"a probe needs two or more labelled rows, not {len(x)} rows and {len(y)} labels")
     targets = np.eye(classes or int(y.max()) + 1)[y]
-    u, variance = _basis(unit(x))
+    u, variance = _basis(even(x))
     mean_variance = variance.sum() / x.shape[1] or 1.0
     projected = u.T @ targets
     crowds = _crowds(groups)
@@ -75,6 +75,15 @@ def unit(x: Floats) -> NDArray[np.float64]:
     wide = np.asarray(x, dtype=np.float64)
     length = np.linalg.norm(wide, axis=1, keepdims=True)
     return wide / np.where(length == 0, 1, length)
+
+
+def even(x: Floats) -> NDArray[np.float64]:
+    """Rows of length 1 after a signed square root, so that a few large features do not drown the others.
+
+    Power normalisation (Perronnin et al., ECCV 2010). It has no parameter and sees one row at a time.
+    """
+    wide = np.asarray(x, dtype=np.float64)
+    return unit(np.sign(wide) * np.sqrt(np.abs(wide)))
 
 
 def accuracy_interval(right: NDArray[np.bool_], groups: Ints | None = None) -> tuple[float, float]:

@@ -72,9 +72,11 @@ def shrunk_hscore(x: Floats, y: Ints) -> float:
     from sklearn.covariance import LedoitWolf
 
     f = np.asarray(x, dtype=np.float64)
-    fitted = LedoitWolf().fit(f)
-    inverse = np.linalg.pinv(fitted.covariance_, hermitian=True)
-    return float(np.sum(inverse * (1 - fitted.shrinkage_) * _between(f, y)))
+    fitted = LedoitWolf(store_precision=False).fit(f)
+    between = (1 - fitted.shrinkage_) * _between(f, y)
+    if fitted.shrinkage_ == 0 or not fitted.covariance_.any():
+        return float(np.sum(np.linalg.pinv(fitted.covariance_, hermitian=True) * between))
+    return float(np.trace(np.linalg.solve(fitted.covariance_, between)))
 
 
 def _between(f: NDArray[np.float64], y: Ints) -> NDArray[np.float64]:

@@ -1,0 +1,256 @@
+"""The tournament: frozen backbones against each other on the person's own pictures, before anything is trained.
+
+Each round doubles the pictures, as prefixes of one shuffled order. Every backbone left is read at every depth, a
+closed-form probe is fitted to each tap and judged by leave-one-out, and who is surely behind drops out. The test part
+of the dataset is never looked at here: it has to stay unseen until a run has finished.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo import sources
+from zoo.dataset import Dataset, split
+from zoo.errors import BackboneUnavailable, BadUpload
+from zoo.features import Extractor, Features
+from zoo.probe import accuracy_interval, knn, ridge
+from zoo.quadrant import place
+from zoo.report import Comparison, ProbeReport, TapScore, advise
+from zoo.resample import accuracies, difference
+from zoo.settings import Settings
+from zoo.store import Store
+from zoo.transfer import logme, shrunk_hscore
+
+EMBEDDED = tuple(f"embedded/tf_efficientnet_lite{number}" for number in range(3))
+BASELINE = "pixels/8x8"
+FIRST_ROUND = 64  # fewer pictures than this decide nothing
+FINALISTS = 3
+
+Told = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is to be compared on what.
+
+    Attributes:
+        budget: wall seconds it may take; fewer pictures are looked at where all would take longer.
+        limit: most pictures to look at.
+        fresh: compute features anew even where they are known.
+    """
+
+    backbones: tuple[str, ...] = EMBEDDED
+    budget: float | None = None
+    limit: int | None = None
+    seed: int = 0
+    fresh: bool = False
+
+
+def compare(
+    dataset: Dataset, question: Question, store: Store, settings: Settings, told: Told = lambda *_: None
+) -> Iterator[Comparison]:
+    """Yield the comparison each time a backbone was measured; the last one carries ties, quadrant and advice.
+
+    Raises:
+        BadUpload: too few pictures to leave one out.
+        BackboneUnavailable: none of the backbones can be had.
+    """
+    clock = _Clock()
+    order = _shuffled(dataset, question.seed)[: question.limit]
+    if len(order) < 4:
+        raise BadUpload(f"{len(order)} pictures are left to compare on.", "Add pictures; ten a class is a start.")
+    entrants, unavailable = _entrants(dataset, question, store, settings)
+    counts = np.array(list(dataset.counts.values()))
+    state = Comparison(
+        dataset=dataset.id,
+        pictures=len(order),
+        held_back=len(dataset) - len(_shuffled(dataset, question.seed)),
+        chance=float(counts.max() / counts.sum()),
+        unavailable=unavailable,
+    )
+    baseline = Extractor(sources.card(BASELINE, settings), dataset, store, settings, question.fresh)
+    state = replace(state, baseline=_measure(baseline, dataset, order, clock))
+    yield state
+    reports: dict[str, ProbeReport] = {}
+    halfway: dict[str, float] = {}
+    for number in _rounds(len(order)):
+        part = order[:number]
+        for entrant in [one for one in entrants if not _out(reports, one)]:
+            report = _measure(entrant, dataset, part, clock, told, scores=number == len(order))
+            report = replace(report, seconds=report.seconds + _spent(reports, entrant))
+            halfway[entrant.card.id] = reports[entrant.card.id].accuracy if entrant.card.id in reports else np.nan
+            reports[entrant.card.id] = report
+            state = replace(state, reports=tuple(reports.values()), seconds=clock.read(), pictures=number)
+            yield state
+        if question.budget and _too_slow(clock, number, len(order), question.budget):
+            break
+        if number < len(order):
+            reports |= {report.card.id: report for report in _dropped(list(reports.values()), part, dataset, question)}
+    yield _concluded(state, reports, halfway, order[: state.pictures], dataset, question, clock)
+
+
+class _Clock:
+    """Wall seconds by stage."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+        self.stages = {"decode": 0.0, "forward": 0.0, "probe": 0.0}
+
+    def read(self) -> dict[str, float]:
+        return {**self.stages, "total": time.perf_counter() - self.start}
+
+
+def _entrants(
+    dataset: Dataset, question: Question, store: Store, settings: Settings
+) -> tuple[list[Extractor], tuple[dict[str, str], ...]]:
+    """The backbones that can be had; for the others, why not. The baseline is no entrant."""
+    entrants, unavailable = [], []
+    for name in dict.fromkeys(name for name in question.backbones if not name.startswith("pixels/")):
+        try:
+            extractor = Extractor(sources.card(name, settings), dataset, store, settings, question.fresh)
+            extractor.rows(np.arange(0))  # nothing to compute, so nothing is loaded yet
+            if extractor.card.ready == "download":
+                sources.load(name, settings)
+                extractor = Extractor(sources.card(name, settings), dataset, store, settings, question.fresh)
+            entrants.append(extractor)
+        except BackboneUnavailable as error:
+            unavailable.append({"id": name, "problem": error.problem, "remedy": error.remedy})
+    if not entrants:
+        first = unavailable[0] if unavailable else {"problem": "No backbone was named.", "remedy": "Choose one."}
+        raise BackboneUnavailable(first["problem"], first["remedy"])
+    return entrants, tuple(unavailable)
+
+
+def _shuffled(dataset: Dataset, seed: int) -> NDArray[np.int64]:
+    """Every picture but the test part's, in an order whose prefixes keep the classes' shares."""
+    pool = split(dataset, seed).of("train", "select", "calibration")
+    rng = np.random.default_rng(seed)
+    position = np.empty(len(pool))
+    for label in np.unique(dataset.y[pool]):
+        rows = np.flatnonzero(dataset.y[pool] == label)
+        position[rows] = (rng.permutation(len(rows)) + rng.random()) / len(rows)
+    return pool[np.argsort(position, kind="stable")]
+
+
+def _rounds(pictures: int) -> list[int]:
+    """N/8, N/4, N/2 and N, without those too small to decide anything."""
+    return [pictures // part for part in (8, 4, 2) if pictures // part >= FIRST_ROUND] + [pictures]
+
+
+def _measure(
+    extractor: Extractor,
+    dataset: Dataset,
+    part: NDArray[np.int64],
+    clock: _Clock,
+    told: Told = lambda *_: None,
+    scores: bool = True,
+) -> ProbeReport:
+    """Features of ``part`` and a probe on each tap of them; transfer ``scores`` too, which cost more than a probe."""
+    features = extractor.rows(part, lambda done, total: told(extractor.card.id, done, total))
+    clock.stages["forward"] += features.seconds
+    begun = time.perf_counter()
+    report = _judged(features, dataset.y[part], dataset.groups[part], scores)
+    spent = time.perf_counter() - begun
+    clock.stages["probe"] += spent
+    return replace(report, seconds=features.seconds + spent)
+
+
+def _judged(features: Features, y: NDArray[np.int64], groups: NDArray[np.int64], scores: bool) -> ProbeReport:
+    probes = [ridge(tap, y, groups) for tap in features.taps]
+    best = max(probe.accuracy for probe in probes)
+    error = float(np.sqrt(best * (1 - best) / len(y)))
+    earliest = next(index for index, probe in enumerate(probes) if probe.accuracy >= best - error)
+    neighbours = knn(features.head, y, groups) == y
+    return ProbeReport(
+        card=features.card,
+        pictures=len(y),
+        taps=tuple(
+            TapScore(name, probe.accuracy, probe.interval)
+            for name, probe in zip(features.card.taps, probes, strict=True)
+        ),
+        best_tap=features.card.taps[earliest],
+        knn=float(neighbours.mean()),
+        knn_interval=accuracy_interval(neighbours, groups),
+        logme=logme(features.head, y) if scores else None,
+        hscore=shrunk_hscore(features.head, y) if scores else None,
+        ms_per_picture=features.ms_per_picture,
+        seconds=0.0,
+        right=np.stack([probe.predicted == y for probe in probes]),
+    )
+
+
+def _out(reports: dict[str, ProbeReport], entrant: Extractor) -> bool:
+    report = reports.get(entrant.card.id)
+    return report is not None and report.dropped_at is not None
+
+
+def _spent(reports: dict[str, ProbeReport], entrant: Extractor) -> float:
+    report = reports.get(entrant.card.id)
+    return report.seconds if report else 0.0
+
+
+def _too_slow(clock: _Clock, number: int, pictures: int, budget: float) -> bool:
+    """Whether the next round, of twice as many pictures, would pass the budget."""
+    upcoming = min(2 * number, pictures)
+    return clock.read()["total"] * upcoming / number > budget
+
+
+def _dropped(
+    reports: Sequence[ProbeReport], part: NDArray[np.int64], dataset: Dataset, question: Question
+) -> list[ProbeReport]:
+    """Those surely behind the best, marked; three stay in any case, one of them of another family than the best."""
+    alive = sorted((one for one in reports if one.dropped_at is None), key=lambda one: one.accuracy, reverse=True)
+    shares = accuracies(np.stack([one.right[-1] for one in alive]), dataset.groups[part], question.seed)
+    kept = {one.card.id for one in alive[:FINALISTS]}
+    stranger = next((one for one in alive if one.card.family != alive[0].card.family), None)
+    if stranger is not None and all(one.card.family == alive[0].card.family for one in alive[:FINALISTS]):
+        kept = {one.card.id for one in alive[: FINALISTS - 1]} | {stranger.card.id}
+    return [
+        replace(one, dropped_at=len(part))
+        for index, one in enumerate(alive)
+        if one.card.id not in kept and difference(shares[:, index], shares[:, 0])[1] < 0
+    ]
+
+
+def _concluded(
+    state: Comparison,
+    reports: dict[str, ProbeReport],
+    halfway: dict[str, float],
+    part: NDArray[np.int64],
+    dataset: Dataset,
+    question: Question,
+    clock: _Clock,
+) -> Comparison:
+    """``state`` with probabilities, ties, the quadrant and the advice."""
+    groups = dataset.groups[part]
+    finalists = sorted((one for one in reports.values() if one.dropped_at is None), key=lambda one: -one.accuracy)
+    shares = accuracies(np.stack([one.right[-1] for one in finalists]), groups, question.seed)
+    wins = np.bincount(shares.argmax(axis=1), minlength=len(finalists)) / len(shares)
+    finalists = [replace(one, p_best=float(win)) for one, win in zip(finalists, wins, strict=True)]
+    behind = [difference(shares[:, index], shares[:, 0])[1] < 0 for index in range(len(finalists))]
+    ties = sorted(
+        (one for one, sure in zip(finalists, behind, strict=True) if not sure), key=lambda o: o.ms_per_picture
+    )
+    best = finalists[0]
+    half = halfway[best.card.id]
+    counts = np.array(list(dataset.counts.values()))
+    quadrant = place(best.right, groups, counts, None if np.isnan(half) else best.accuracy - half, question.seed)
+    backbone, strategy, sentence = advise(finalists, ties, quadrant)
+    if state.baseline is not None and state.baseline.interval[1] >= best.accuracy:
+        sentence += " Beware: shrunken pixels alone do as well, so colour or layout may give the classes away."
+    reports = reports | {one.card.id: one for one in finalists}
+    chosen = reports[backbone]
+    return replace(
+        state,
+        reports=tuple(reports.values()),
+        ties=tuple(one.card.id for one in ties),
+        quadrant=quadrant,
+        plan={"backbone": backbone, "strategy": strategy, "cut": None, "accuracy": chosen.accuracy, "why": sentence},
+        sentence=sentence,
+        seconds=clock.read(),
+    )

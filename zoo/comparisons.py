@@ -1,0 +1,181 @@
+"""Comparisons in the background: each in a process of its own that writes what it finds where anyone can read it.
+
+The page stays light and quick, a reload loses nothing, and a comparison whose page is gone ends by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from zoo.compare import EMBEDDED, Question, compare
+from zoo.dataset import Dataset
+from zoo.errors import BadPlan, NotFound, StudioError
+from zoo.settings import Settings, child_environment
+from zoo.store import Store, checked_id, new_id, read_json, write_json
+
+ROOT = Path(__file__).resolve().parent.parent
+STARTING = 20.0  # seconds a comparison may take to write its first word
+
+
+class Comparisons:
+    """The comparisons of one store."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        self,
+        dataset: str,
+        backbones: Sequence[str] = EMBEDDED,
+        budget: float | None = None,
+        seed: int = 0,
+        limit: int | None = None,
+    ) -> str:
+        """Begin a comparison and return its id.
+
+        Raises:
+            NotFound: there is no such dataset.
+            BadPlan: no backbone is named, or too many.
+        """
+        Dataset.load(self._store, dataset)
+        if not 1 <= len(backbones) <= 40:
+            raise BadPlan(f"{len(backbones)} backbones are named.", "Name between 1 and 40.")
+        comparison = new_id()
+        folder = self._store.comparisons / comparison
+        question = Question(backbones=tuple(backbones), budget=budget, seed=seed, limit=limit)
+        write_json(folder / "question.json", {"dataset": dataset, "at": time.time(), "question": asdict(question)})
+        self._spawn(folder)
+        return comparison
+
+    def read(self, comparison: str) -> dict[str, Any]:
+        """The comparison as it stands: what ``Comparison.as_json`` gives, with state, message and progress.
+
+        Raises:
+            NotFound: there is none with that id.
+        """
+        folder = self._folder(comparison)
+        asked = read_json(folder / "question.json")
+        found = read_json(folder / "answer.json") or {
+            "state": "running",
+            "message": "Starting.",
+            "progress": {"stage": "start", "done": 0, "total": 1},
+            "dataset": asked["dataset"],
+            "backbones": [],
+        }
+        if found["state"] == "running" and not self._alive(folder, asked["at"]):
+            found |= {"state": "failed", "message": "The comparison ended early. Compare again: what it knew is kept."}
+        return {"id": comparison} | found
+
+    def list(self) -> list[str]:
+        """Ids of all comparisons, newest first."""
+        asked = [(read_json(path), path.parent.name) for path in self._store.comparisons.glob("*/question.json")]
+        return [name for question, name in sorted(asked, key=lambda pair: -(pair[0] or {"at": 0})["at"])]
+
+    def latest(self, dataset: str) -> dict[str, Any] | None:
+        """The newest finished comparison of a dataset."""
+        for comparison in self.list():
+            found: dict[str, Any] | None = read_json(self._store.comparisons / comparison / "answer.json")
+            if found and found.get("dataset") == dataset and found["state"] == "finished":
+                return {"id": comparison} | found
+        return None
+
+    def stop(self, comparison: str) -> None:
+        """End it; features it computed are kept."""
+        folder = self._folder(comparison)
+        process = _process(folder)
+        if process is not None:
+            process.terminate()
+        found = self.read(comparison)
+        if found["state"] == "running":
+            found.pop("id")
+            write_json(folder / "answer.json", found | {"state": "stopped", "message": "Stopped."})
+
+    def _folder(self, comparison: str) -> Path:
+        folder = self._store.comparisons / checked_id(comparison, "comparison")
+        if not (folder / "question.json").is_file():
+            raise NotFound(f"There is no comparison {comparison!r}.", "Compare again.")
+        return folder
+
+    def _spawn(self, folder: Path) -> None:
+        self._children = [child for child in self._children if child.poll() is None]
+        with (folder / "log.txt").open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "zoo", "answer", str(folder), "--home", str(self._settings.home)],
+                cwd=ROOT,
+                env=child_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._children.append(child)
+
+    def _alive(self, folder: Path, asked_at: float) -> bool:
+        self._children = [child for child in self._children if child.poll() is None]
+        if not (folder / "process.json").is_file():
+            return time.time() - asked_at < STARTING
+        return _process(folder) is not None
+
+
+def answer(folder: Path, store: Store, settings: Settings) -> None:
+    """Be the process of the comparison in ``folder``: one at a time on this machine, so that timings mean something."""
+    write_json(folder / "process.json", {"pid": os.getpid(), "started": psutil.Process().create_time()})
+    asked = read_json(folder / "question.json")
+    tell = _Teller(folder / "answer.json", asked["dataset"])
+    tell.now(message="Waiting for another comparison to end.")
+    try:
+        with store.lock("comparing"):
+            tell.now(message="Loading what is needed.")
+            dataset = Dataset.load(store, asked["dataset"])
+            question = Question(**asked["question"] | {"backbones": tuple(asked["question"]["backbones"])})
+            for found in compare(dataset, question, store, settings, tell.progress):
+                tell.now(found=found.as_json())
+        tell.now(state="finished", message=tell.value["sentence"])
+    except StudioError as error:
+        tell.now(state="failed", message=str(error))
+
+
+class _Teller:
+    """Writes the answer as it grows, progress at most twice a second."""
+
+    def __init__(self, path: Path, dataset: str) -> None:
+        self.value: dict[str, Any] = {"state": "running", "dataset": dataset, "backbones": []}
+        self._path = path
+        self._told = 0.0
+
+    def now(self, found: dict[str, Any] | None = None, **changes: Any) -> None:
+        self.value |= (found or {}) | changes
+        self._told = time.monotonic()
+        write_json(self._path, self.value)
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        self.value |= {
+            "progress": {"stage": stage, "done": done, "total": total},
+            "message": f"{stage.partition('/')[2]}: {done} of {total} pictures",
+        }
+        if time.monotonic() - self._told > 0.5:
+            self.now()
+
+
+def _process(folder: Path) -> psutil.Process | None:
+    """The comparison's process if it lives; its number alone may have gone to another."""
+    known = read_json(folder / "process.json")
+    if known is None:
+        return None
+    try:
+        process = psutil.Process(known["pid"])
+        same = abs(process.create_time() - known["started"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return None
+    return process if same else None

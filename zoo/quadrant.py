@@ -1,0 +1,88 @@
+"""Where a dataset stands on the map of transfer learning: how much data × how like the pretraining data.
+
+Theory says: little and alike, train the last linear layer; little and unlike, train from an earlier activation; much,
+fine-tune the whole network. Alike is measured by depth: where features of an earlier tap serve better than the last
+ones, the network's last layers know something these pictures do not need (Yosinski et al. 2014).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.resample import gain_of_best
+
+LITTLE, MUCH = 2_000, 10_000  # pictures; defaults to be calibrated on more datasets
+LITTLE_A_CLASS, MUCH_A_CLASS = 50, 200
+HALF_A_POINT = 0.005
+
+THEORY = {
+    ("little", "alike"): "Theory: train only the last linear layer on extracted features; more would overfit.",
+    ("little", "unlike"): "Theory: train a classifier on an earlier activation; the last layers know other things.",
+    ("much", "alike"): "Theory: there is enough data to fine-tune all layers.",
+    ("much", "unlike"): "Theory: fine-tune the whole network; it has to learn features these pictures need.",
+    ("little", "uncertain"): "Theory: with this little data, start with the last linear layer.",
+    ("much", "uncertain"): "Theory: with this much data, fine-tune all layers.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quadrant:
+    """The dataset's dot on the map, with its uncertainty.
+
+    Attributes:
+        p_alike: probability that no earlier tap beats the last by half a point or more.
+        p_large: 0 for little data, 1 for much, in between on a logarithmic scale.
+        cell: "little, alike", "much, unlike", "little, uncertain", …
+        gain: what the best tap gains over the last, cleared of having been picked, with its 95 % interval.
+        slope: accuracy gained from half of the pictures to all of them; None where it was not measured.
+    """
+
+    p_alike: float
+    p_large: float
+    cell: str
+    gain: float
+    gain_interval: tuple[float, float]
+    slope: float | None
+    sentence: str
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def place(
+    right: NDArray[np.bool_],
+    groups: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    slope: float | None,
+    seed: int = 0,
+) -> Quadrant:
+    """The quadrant of a dataset.
+
+    Args:
+        right: (T, N) whether each tap's probe, first to last, is right on each left-out picture.
+        groups: (N,) groups that are resampled whole.
+        counts: (C,) pictures of each class in the whole dataset.
+        slope: accuracy at N minus accuracy at N/2.
+    """
+    gain = gain_of_best(right, groups, seed)
+    low, high = (float(value) for value in np.percentile(gain, [2.5, 97.5]))
+    likeness = "unlike" if low > 0 else "alike" if high < HALF_A_POINT else "uncertain"
+    p_large = min(_between(counts.sum(), LITTLE, MUCH), _between(np.median(counts), LITTLE_A_CLASS, MUCH_A_CLASS))
+    amount = "much" if p_large >= 0.5 else "little"
+    return Quadrant(
+        p_alike=float((gain < HALF_A_POINT).mean()),
+        p_large=p_large,
+        cell=f"{amount}, {likeness}",
+        gain=float(gain.mean()),
+        gain_interval=(low, high),
+        slope=slope,
+        sentence=THEORY[amount, likeness],
+    )
+
+
+def _between(value: float, low: float, high: float) -> float:
+    return float(np.clip(np.log(max(value, 1) / low) / np.log(high / low), 0, 1))

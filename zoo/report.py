@@ -1,0 +1,146 @@
+"""What a comparison found: immutable results, an interval on every accuracy, ties said as ties."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.backbone import Card
+from zoo.quadrant import Quadrant
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class TapScore:
+    """Leave-one-out accuracy of a probe on one tap's features."""
+
+    name: str
+    accuracy: float
+    interval: Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeReport:
+    """How well one frozen backbone fits the pictures.
+
+    Attributes:
+        pictures: how many it was measured on.
+        taps: first to last; the last one's accuracy is the backbone's.
+        best_tap: the earliest tap within one standard error of the best.
+        knn: leave-one-out accuracy of the five nearest neighbours.
+        logme, hscore: of the last tap; None before the last round.
+        ms_per_picture: wall milliseconds on this machine.
+        seconds: wall seconds spent on it in this comparison.
+        dropped_at: the number of pictures after which it left the tournament, None for a finalist.
+        p_best: bootstrap probability of being the most accurate finalist.
+        right: (T, N) which left-out pictures each tap's probe got right.
+    """
+
+    card: Card
+    pictures: int
+    taps: tuple[TapScore, ...]
+    best_tap: str
+    knn: float
+    knn_interval: Interval
+    logme: float | None
+    hscore: float | None
+    ms_per_picture: float
+    seconds: float
+    right: NDArray[np.bool_] = field(repr=False, compare=False)
+    dropped_at: int | None = None
+    p_best: float | None = None
+
+    @property
+    def accuracy(self) -> float:
+        return self.taps[-1].accuracy
+
+    @property
+    def interval(self) -> Interval:
+        return self.taps[-1].interval
+
+    def as_json(self) -> dict[str, Any]:
+        kept = ("pictures", "best_tap", "knn", "knn_interval", "logme", "hscore", "ms_per_picture", "seconds")
+        return (
+            {"id": self.card.id, "accuracy": self.accuracy, "interval": self.interval}
+            | {"taps": [asdict(tap) for tap in self.taps]}
+            | {name: getattr(self, name) for name in (*kept, "dropped_at", "p_best")}
+            | {name: getattr(self.card, name) for name in ("family", "params", "gmacs", "licence", "commercial")}
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The tournament as it stands; the last one that ``compare`` yields is its result.
+
+    Attributes:
+        chance: accuracy of always naming the largest class.
+        ties: ids of the backbones that the data cannot tell from the most accurate, itself included, cheapest first.
+        plan: what to train: backbone, strategy, and why.
+        unavailable: backbones that could not be had, each with its problem and remedy.
+        seconds: wall seconds by stage: decode, forward, probe, total.
+    """
+
+    dataset: str
+    pictures: int
+    held_back: int
+    chance: float
+    reports: tuple[ProbeReport, ...] = ()
+    baseline: ProbeReport | None = None
+    ties: tuple[str, ...] = ()
+    quadrant: Quadrant | None = None
+    plan: dict[str, Any] | None = None
+    sentence: str = ""
+    unavailable: tuple[dict[str, str], ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def ranked(self) -> list[ProbeReport]:
+        """Finalists by accuracy, then the dropped ones by how long they stayed."""
+        return sorted(self.reports, key=lambda report: (report.dropped_at or 10**9, report.accuracy), reverse=True)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "dataset": self.dataset,
+            "pictures": self.pictures,
+            "held_back": self.held_back,
+            "backbones": [report.as_json() for report in self.ranked()],
+            "baseline": self.baseline.as_json() if self.baseline else None,
+            "chance": self.chance,
+            "ties": list(self.ties),
+            "quadrant": self.quadrant.as_json() if self.quadrant else None,
+            "plan": self.plan,
+            "sentence": self.sentence,
+            "unavailable": list(self.unavailable),
+            "seconds": self.seconds,
+        }
+
+
+def percent(share: float) -> str:
+    return f"{share * 100:.1f} %"
+
+
+def advise(finalists: Sequence[ProbeReport], ties: Sequence[ProbeReport], quadrant: Quadrant) -> tuple[str, str, str]:
+    """(backbone id, strategy, one sentence of advice). Among ties the fastest is advised."""
+    best = max(finalists, key=lambda report: report.accuracy)
+    chosen = ties[0]
+    strategy = "full" if quadrant.p_large >= 0.5 else "linear_head"
+    low, high = (f"{bound * 100:.1f}" for bound in best.interval)
+    found = f"{best.card.name} is right on {percent(best.accuracy)} ({low}–{high}) of pictures it was not fitted to"
+    others = [report.card.name for report in ties if report is not best]
+    if chosen is not best:
+        faster = best.ms_per_picture / max(chosen.ms_per_picture, 1e-6)
+        found += f"; that is a tie with {_list(others)}, and {chosen.card.name} is {faster:.1f} times faster"
+    elif others:
+        found += f"; that is a tie with {_list(others)}, which {'is' if len(others) == 1 else 'are'} no faster"
+    else:
+        found += ", more than any other here" if len(finalists) > 1 else ""
+    action = "train its last linear layer" if strategy == "linear_head" else "fine-tune all of its layers"
+    return chosen.card.id, strategy, f"{found}. Start with {chosen.card.name}: {action}."
+
+
+def _list(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
