@@ -1,0 +1,141 @@
+"""A dataset as a person sees it: figures, classes with pictures, the split in words, what was passed over."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from collections import Counter
+
+import numpy as np
+
+from zoo.dataset import PARTS, Dataset, Skipped, split
+from zoo.pictures import Pictures
+from zoo.store import Store
+from zoo.ui import kit
+from zoo.ui.kit import esc, plural
+
+SHOWN_CLASSES = 24
+SHOWN_PICTURES = 5
+SHOWN_FILES = 40
+PURPOSES = {
+    "train": "to learn from",
+    "select": "to choose the best epoch by",
+    "calibration": "to make its probabilities honest",
+    "test": "seen once, at the end, for the figure you can quote",
+}
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def dataset_html(dataset: Dataset, store: Store) -> str:
+    """Everything the Data screen says about ``dataset``."""
+    twins = _twins(dataset)
+    counts = list(dataset.counts.values())
+    figures = [
+        (f"{len(dataset):,}", "pictures"),
+        (f"{len(dataset.classes):,}", "classes"),
+        (f"{min(counts):,} – {max(counts):,}" if min(counts) < max(counts) else f"{min(counts):,}", "per class"),
+        (f"{len(twins):,}", "groups of lookalikes"),
+        (f"{len(dataset.skipped):,}", "files passed over"),
+    ]
+    parts = [
+        f'<h3 class="tz-title">{esc(dataset.title)}</h3>',
+        kit.tiles(figures),
+        _warnings(dataset),
+        _classes(dataset, Pictures.open(store, dataset)),
+        f'<div class="tz-two">{_split(dataset)}{_twins_html(dataset, twins)}</div>',
+        _skipped(dataset.skipped),
+    ]
+    return f'<div class="tz-stack">{"".join(parts)}</div>'
+
+
+def _warnings(dataset: Dataset) -> str:
+    few = [name for name, count in dataset.counts.items() if count < 5]
+    if not few:
+        return ""
+    named = ", ".join(few[:5]) + (" and more" if len(few) > 5 else "")
+    return kit.say(f"Fewer than five pictures of {named}: accuracy for these will be a guess. Add more.", "wait")
+
+
+def _classes(dataset: Dataset, pictures: Pictures) -> str:
+    most = max(dataset.counts.values())
+    cards = []
+    for label, (name, count) in enumerate(list(dataset.counts.items())[:SHOWN_CLASSES]):
+        members = np.flatnonzero(dataset.y == label)
+        shown = members[np.linspace(0, len(members) - 1, min(SHOWN_PICTURES, len(members))).astype(int)]
+        strip = kit.strip([pictures[i] for i in shown], [dataset.items[i].name for i in shown])
+        cards.append(
+            f'<div class="tz-class"><div><b>{esc(name)}</b><span>{count:,}</span></div>'
+            f'<div class="tz-meter"><i style="width:{100 * count / most:.0f}%"></i></div>{strip}</div>'
+        )
+    rest = len(dataset.classes) - SHOWN_CLASSES
+    more = f'<p class="tz-note">and {plural(rest, "more class")}</p>' if rest > 0 else ""
+    return f'<div class="tz-classes">{"".join(cards)}</div>{more}'
+
+
+def _split(dataset: Dataset) -> str:
+    parts = split(dataset)
+    sizes = {part: len(parts.of(part)) for part in PARTS}
+    segments = "".join(
+        f'<i class="tz-c{number}" style="flex:{size} 1 0"></i>' for number, size in enumerate(sizes.values(), 1) if size
+    )
+    rows = "".join(
+        f'<li class="tz-c{number}"><b>{size:,}</b> {esc(PURPOSES[part])}</li>'
+        for number, (part, size) in enumerate(sizes.items(), 1)
+    )
+    given = "Your own train, val and test folders are kept." if any(item.given for item in dataset.items) else ""
+    note = f"Classes keep their shares, and lookalikes are never parted. {given}"
+    return kit.panel(
+        "How they are shared out",
+        f'<div class="tz-split" aria-hidden="true">{segments}</div><ul class="tz-key">{rows}</ul>',
+        note.strip(),
+    )
+
+
+def _twins(dataset: Dataset) -> list[list[int]]:
+    """Groups of two or more pictures that are the same to the byte or to the eye, the largest first."""
+    repeated = {group for group, size in Counter(dataset.groups.tolist()).items() if size > 1}
+    members: dict[int, list[int]] = {}
+    for index, group in enumerate(dataset.groups.tolist()):
+        if group in repeated:
+            members.setdefault(group, []).append(index)
+    return sorted(members.values(), key=len, reverse=True)
+
+
+def _twins_html(dataset: Dataset, twins: list[list[int]]) -> str:
+    if not twins:
+        return kit.panel(
+            "Lookalikes", kit.say("No picture is there twice.", "good"), "The same picture on both sides flatters a test."
+        )
+    rows = []
+    for group in twins[:SHOWN_FILES]:
+        names = ", ".join(dataset.items[i].name for i in group[:4]) + (" …" if len(group) > 4 else "")
+        conflict = len({dataset.items[i].label for i in group}) > 1
+        rows.append(f"<li>{'<b>Two labels: </b>' if conflict else ''}{esc(names)}</li>")
+    note = "The same picture twice would flatter the test, so each group stays on one side of the split."
+    return kit.panel("Lookalikes", f'<ul class="tz-list" tabindex="0">{"".join(rows)}</ul>', note)
+
+
+def _skipped(skipped: tuple[Skipped, ...]) -> str:
+    if not skipped:
+        return ""
+    rows = "".join(f"<li><code>{esc(one.path)}</code> {esc(one.why)}</li>" for one in skipped[:SHOWN_FILES])
+    report = (
+        f'<p class="tz-note"><a download="passed-over.csv" href="{_csv(skipped)}">Download the whole list</a> '
+        f"({plural(len(skipped), 'file')}, CSV)</p>"
+    )
+    body = f'<ul class="tz-list" tabindex="0">{rows}</ul>{report}'
+    return kit.panel("Passed over", body, "Everything else was read. Nothing here stops you.")
+
+
+def _csv(skipped: tuple[Skipped, ...]) -> str:
+    """The list as a data address. A cell that a spreadsheet would take for a formula is quoted."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(("file", "why"))
+    writer.writerows((_plain(one.path), _plain(one.why)) for one in skipped)
+    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.getvalue().encode()).decode()}"
+
+
+def _plain(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(FORMULA) else cell

@@ -1,0 +1,41 @@
+"""How a page is served: nothing leaves for another host, and nothing is open that a person did not ask for."""
+
+from __future__ import annotations
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from zoo.settings import Settings
+from zoo.ui.guard import LOCAL, Guard
+from zoo.ui.theme import MARK, STYLE, theme
+
+WAITING = 64  # visitors' actions that may queue
+SPACES = "https://huggingface.co https://*.hf.space"
+
+
+def launch(page: gr.Blocks, settings: Settings, *, host: str, port: int, share: bool, local: bool) -> None:
+    """Serve ``page`` until it is interrupted."""
+    guard = Middleware(
+        Guard,
+        hosts=LOCAL if local else (),
+        max_upload=settings.max_upload_mb << 20,
+        framed_by=SPACES if settings.on_space else "'none'",
+    )
+    page.queue(api_open=False, max_size=WAITING, default_concurrency_limit=4)
+    page.launch(
+        server_name=host,
+        server_port=port,
+        share=share,
+        auth=list(settings.auth) or None,
+        app_kwargs={"middleware": [guard]},
+        max_file_size=settings.max_upload_mb << 20,
+        theme=theme(),
+        css_paths=STYLE,
+        favicon_path=MARK,
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        quiet=False,
+    )

@@ -1,0 +1,140 @@
+"""How the studio looks: pine on paper by day, fern on bark by night, and no font from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+HERE = Path(__file__).parent
+STYLE = HERE / "studio.css"
+MARK = HERE / "mark.svg"
+
+SANS = ("-apple-system", "BlinkMacSystemFont", "Segoe UI", "Roboto", "Noto Sans", "Liberation Sans", "Arial", "sans-serif")
+MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")
+
+PINE = gr.themes.Color(
+    c50="#eef6f2",
+    c100="#d9ebe3",
+    c200="#b4d8c9",
+    c300="#86c0aa",
+    c400="#52a488",
+    c500="#20866a",
+    c600="#0f6b54",
+    c700="#0c5745",
+    c800="#0b4638",
+    c900="#0a3a2f",
+    c950="#06241d",
+    name="pine",
+)
+STONE = gr.themes.Color(
+    c50="#faf8f4",
+    c100="#f4f1ea",
+    c200="#e6e1d6",
+    c300="#d3ccbe",
+    c400="#9fa098",
+    c500="#6c756f",
+    c600="#525c56",
+    c700="#39433d",
+    c800="#222a26",
+    c900="#19201d",
+    c950="#111714",
+    name="stone",
+)
+
+
+def theme() -> gr.themes.Base:
+    """The theme handed to ``launch``; ``studio.css`` draws what a theme cannot."""
+    base = gr.themes.Base(
+        primary_hue=PINE,
+        secondary_hue=PINE,
+        neutral_hue=STONE,
+        radius_size=gr.themes.sizes.radius_md,
+        text_size=gr.themes.sizes.text_md,
+        spacing_size=gr.themes.sizes.spacing_md,
+        font=SANS,
+        font_mono=MONO,
+    )
+    return base.set(
+        body_background_fill="#f7f5f0",
+        body_background_fill_dark="#111714",
+        body_text_color="#1b2420",
+        body_text_color_dark="#e7ece8",
+        body_text_color_subdued="#56605a",
+        body_text_color_subdued_dark="#a5b1aa",
+        background_fill_primary="#ffffff",
+        background_fill_primary_dark="#19201d",
+        background_fill_secondary="#f4f1ea",
+        background_fill_secondary_dark="#222a26",
+        block_background_fill="#ffffff",
+        block_background_fill_dark="#19201d",
+        block_border_color="#e0dacd",
+        block_border_color_dark="#303a35",
+        block_label_background_fill="transparent",
+        block_label_background_fill_dark="transparent",
+        block_label_border_width="0px",
+        block_label_border_width_dark="0px",
+        block_label_text_color="#56605a",
+        block_label_text_color_dark="#a5b1aa",
+        block_title_text_color="#1b2420",
+        block_title_text_color_dark="#e7ece8",
+        block_title_text_weight="600",
+        block_info_text_color="#56605a",
+        block_info_text_color_dark="#a5b1aa",
+        block_shadow="none",
+        border_color_primary="#e0dacd",
+        border_color_primary_dark="#303a35",
+        border_color_accent="#0f6b54",
+        border_color_accent_dark="#6fd0b0",
+        color_accent="#0f6b54",
+        color_accent_soft="#e3f0ea",
+        color_accent_soft_dark="#173329",
+        input_background_fill="#ffffff",
+        input_background_fill_dark="#141a17",
+        input_border_color="#cfc8b9",
+        input_border_color_dark="#3d4842",
+        input_border_color_focus="#0f6b54",
+        input_border_color_focus_dark="#6fd0b0",
+        input_placeholder_color="#6c756f",
+        input_placeholder_color_dark="#8d9992",
+        checkbox_background_color_selected="#0f6b54",
+        checkbox_background_color_selected_dark="#2b9a7b",
+        checkbox_border_color="#8f9891",
+        checkbox_border_color_dark="#6c766f",
+        checkbox_border_color_selected="#0f6b54",
+        checkbox_border_color_selected_dark="#2b9a7b",
+        checkbox_label_background_fill="#ffffff",
+        checkbox_label_background_fill_dark="#19201d",
+        checkbox_label_background_fill_selected="#eef6f2",
+        checkbox_label_background_fill_selected_dark="#173329",
+        checkbox_label_text_color_selected="#1b2420",
+        checkbox_label_text_color_selected_dark="#e7ece8",
+        button_primary_background_fill="#0f6b54",
+        button_primary_background_fill_hover="#0c5745",
+        button_primary_background_fill_dark="#6fd0b0",
+        button_primary_background_fill_hover_dark="#8adcc0",
+        button_primary_text_color="#ffffff",
+        button_primary_text_color_dark="#06241d",
+        button_primary_border_color="#0f6b54",
+        button_primary_border_color_dark="#6fd0b0",
+        button_secondary_background_fill="#ffffff",
+        button_secondary_background_fill_hover="#f4f1ea",
+        button_secondary_background_fill_dark="#222a26",
+        button_secondary_background_fill_hover_dark="#2b3530",
+        button_secondary_border_color="#cfc8b9",
+        button_secondary_border_color_dark="#3d4842",
+        button_secondary_text_color="#1b2420",
+        button_secondary_text_color_dark="#e7ece8",
+        slider_color="#0f6b54",
+        slider_color_dark="#6fd0b0",
+        error_background_fill="#fdf1ef",
+        error_background_fill_dark="#331c1a",
+        error_border_color="#e5b3ad",
+        error_border_color_dark="#70352f",
+        error_text_color="#9c2219",
+        error_text_color_dark="#f4a59d",
+        loader_color="#0f6b54",
+        loader_color_dark="#6fd0b0",
+        stat_background_fill="#b4d8c9",
+        stat_background_fill_dark="#1d4a3c",
+    )
