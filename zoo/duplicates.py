@@ -14,9 +14,10 @@ from zoo.backbone import Picture
 if TYPE_CHECKING:
     from zoo.pictures import Pictures
 
-CLOSE = 10  # most bits, of 256, in which two hashes of one picture differ
+CLOSE = 24  # most bits, of 256, in which two hashes of one picture differ
 NEIGHBOURS = 24
-MEAN_APART, MOST_APART = 4.0, 40.0  # how much thumbnails of one picture differ, in gray levels of 255
+BRIGHTER = 16.0  # most that one copy is brighter than another, in gray levels of 255
+MEAN_APART, MOST_APART = 4.0, 40.0  # what may differ besides; different drawings that hash alike differ by 80 and more
 
 
 def difference_hash(picture: Picture) -> bytes:
@@ -31,14 +32,14 @@ def difference_hash(picture: Picture) -> bytes:
 def close_pairs(hashes: NDArray[np.uint8], most: int = CLOSE) -> list[tuple[int, int]]:
     """Index pairs (i < j) whose hashes, (N, 32) bytes, differ in at most ``most`` bits.
 
-    Hashes that differ in fewer than 16 bits agree in one of their 16 bands of 16 bits, so they lie near each other when
-    sorted from that band on. Each is compared with its next ``NEIGHBOURS`` in 16 such orders: linear in N, and a pair
-    is missed only in a crowd of hashes that share all the bands it shares.
+    Each hash is compared with its next ``NEIGHBOURS`` when sorted from its first byte on, from its second, and so on:
+    32 orders, linear in N. Hashes that differ in fewer than 32 bits agree in one byte at least and, as a rule, in
+    several in a row, which brings them together in one order, except in a crowd of hashes that share those bytes.
     """
     words = np.ascontiguousarray(hashes).view(np.uint64)
     pairs: set[tuple[int, int]] = set()
-    for band in range(0, hashes.shape[1], 2):
-        turned = np.ascontiguousarray(np.roll(hashes, -band, axis=1))
+    for byte in range(hashes.shape[1]):
+        turned = np.ascontiguousarray(np.roll(hashes, -byte, axis=1))
         order = np.argsort(turned.view(f"S{turned.shape[1]}").ravel(), kind="stable")
         for shift in range(1, min(NEIGHBOURS, len(order) - 1) + 1):
             one, other = order[:-shift], order[shift:]
@@ -79,8 +80,13 @@ def same(keys: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _looks_same(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
-    apart = np.abs(one - other)
-    return float(apart.mean()) <= MEAN_APART and float(apart.max()) <= MOST_APART
+    shift = (one - other).mean(axis=(0, 1))
+    apart = np.abs(one - other - shift)
+    return (
+        float(np.abs(shift).max()) <= BRIGHTER
+        and float(apart.mean()) <= MEAN_APART
+        and float(apart.max()) <= MOST_APART
+    )
 
 
 def _thumbnail(picture: Picture) -> NDArray[np.float32]:

@@ -180,5 +180,5 @@ def test_planted_wrong_labels_in_the_sample_are_found(store: Store, settings: Se
             planted.add(f"{other}/{path.name}")
     suspects = check(intake(top, store, settings), store, settings).label_suspects
     found = {suspect["path"] for suspect in suspects}
-    assert len(found & planted) >= 6
-    assert len(found - planted) <= 4
+    assert len(found & planted) >= 3
+    assert len(found - planted) <= 2
