@@ -23,7 +23,8 @@ from zoo.names import LONGEST, clean
 
 KINDS = ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM"]
 bends = st.lists(st.tuples(st.integers(0, 10_000), st.binary(min_size=1, max_size=8)), min_size=1, max_size=6)
-quick = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The same examples each time, so that a person's change is what breaks it; raise the number to look for more.
+quick = settings(max_examples=80, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def picture(kind: str, mode: str) -> bytes:
@@ -44,6 +45,7 @@ def bent(content: bytes, changes: list[tuple[int, bytes]], keep: int) -> bytes:
     return bytes(changed[: max(1, len(changed) * keep // 100)])
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("kind", KINDS)
 @quick
 @given(changes=bends, keep=st.integers(50, 100), mode=st.sampled_from(["RGB", "L", "P", "1"]))

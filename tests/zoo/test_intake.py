@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +25,7 @@ from zoo.settings import Settings
 from zoo.store import Store
 
 PictureFolder = Callable[..., Path]
+TOP = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -260,6 +263,38 @@ def test_the_child_sees_no_secret(
         if sys.platform == "linux":
             assert b"hf_secret" not in Path(f"/proc/{process.pid}/environ").read_bytes()
     assert process.poll() is not None
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_child_ends_when_its_parent_is_killed(picture_folder: PictureFolder, tmp_path: Path) -> None:
+    picture = next(picture_folder(1, 1).rglob("*.png"))
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from zoo.sandbox import Sandbox\n"
+        "with Sandbox(1) as sandbox:\n"
+        "    sandbox.decode([Path(sys.argv[1])], Path(sys.argv[2]), 320, lambda *_: None)\n"
+        "    print(sandbox._process.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", code, str(picture), str(tmp_path / "pixels")]
+    with subprocess.Popen(command, cwd=TOP, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert alive(child)
+        parent.kill()
+    ends = time.monotonic() + 5
+    while alive(child) and time.monotonic() < ends:
+        time.sleep(0.02)
+    assert not alive(child)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems cap less")
