@@ -122,6 +122,9 @@ class Supervisor:
             self._refuse(folder, "failed", f"There is no engine {plan.engine[:80]!r} here; start it with another one.")
             return
         record = self._launching(folder)
+        if _last_word(folder.tail(record.offset)):  # said while no supervisor knew of its worker
+            self._save(folder, replace(record, phase="ended"))
+            return
         if not self._save(folder, record):
             return
         try:
@@ -144,8 +147,7 @@ class Supervisor:
     def _follow(self, attempt: Attempt) -> None:
         if attempt.unsaved:
             attempt.unsaved = not self._save(attempt.folder, attempt.record)
-        for _, event in attempt.tail.read():
-            attempt.end = event if isinstance(event, TERMINAL) else attempt.end
+        attempt.end = _last_word(attempt.tail) or attempt.end
         attempt.exit = attempt.exit or attempt.engine.poll(attempt.record.process)
         if attempt.exit is None:
             self._press(attempt)
@@ -165,8 +167,7 @@ class Supervisor:
 
     def _conclude(self, attempt: Attempt) -> None:
         """Its last process is gone and so are its strays: write down how it ended."""
-        for _, event in attempt.tail.read():
-            attempt.end = event if isinstance(event, TERMINAL) else attempt.end
+        attempt.end = _last_word(attempt.tail) or attempt.end
         phase, message = _outcome(attempt)
         done = replace(attempt.record, phase=phase, message=message, at=time.time())
         if self._save(attempt.folder, done):
@@ -193,6 +194,11 @@ class Supervisor:
             return self.engines[folder.plan().engine]
         except (BadPlan, KeyError):
             return next(iter(self.engines.values()))
+
+
+def _last_word(tail: Tail) -> Event | None:
+    """What ended an attempt, if the fresh events of ``tail`` tell."""
+    return next((event for _, event in reversed(list(tail.read())) if isinstance(event, TERMINAL)), None)
 
 
 def _outcome(attempt: Attempt) -> tuple[Literal["ended", "lost", "stopped"], str]:

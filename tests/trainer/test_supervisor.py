@@ -1,6 +1,8 @@
 """The supervisor under kill -9, crashes between two steps, rivals, clocks and full disks; with a small worker."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ import psutil
 import pytest
 
 from tests.trainer.conftest import HERE, SUPERVISE, kill, small_plan, supervisors, until
-from tests.trainer.small_worker import PARENT, SHORT_LIVED
+from tests.trainer.small_worker import DEAF, PARENT, SHORT_LIVED
 from trainer.engines.local import Local
 from trainer.events import Finished
 from trainer.folder import Record, RunFolder
@@ -27,7 +29,10 @@ def open_page(runs: Runs, *plans: Plan) -> tuple[psutil.Process, list[str]]:
     """A process that has called ``Runs.start`` for each plan, and the ids of the runs."""
     line = [str(HERE / "small_page.py"), str(runs.store.root), json.dumps(SUPERVISE)]
     page = subprocess.Popen(
-        [sys.executable, *line, json.dumps([plan.as_json() for plan in plans])], stdout=subprocess.PIPE, text=True
+        [sys.executable, *line, json.dumps([plan.as_json() for plan in plans])],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert page.stdout
     return psutil.Process(page.pid), json.loads(page.stdout.readline())
@@ -177,13 +182,46 @@ def test_a_launch_that_came_to_nothing_is_made_again(runs: Runs, expected: str) 
     assert finish(runs, "crashed") == expected
 
 
-def test_a_stop_reaches_a_worker_nobody_wrote_down(runs: Runs) -> None:
-    folder, process = crashed_between_spawn_and_commit(runs, small_plan(200, ms=100))
+def test_what_a_worker_nobody_wrote_down_said_last_is_believed(runs: Runs) -> None:
+    folder, process = crashed_between_spawn_and_commit(runs, small_plan(5))
+    until(lambda: not process.alive)
+    said = folder.size()
+    until(lambda: (runs.read("crashed"), (record := folder.record()) and record.phase == "ended")[1])
+    assert runs.read("crashed").state == "finished"
+    assert folder.size() == said, "it was not trained a second time"
+
+
+def test_a_stop_reaches_a_deaf_worker_nobody_wrote_down(runs: Runs) -> None:
+    folder, process = crashed_between_spawn_and_commit(runs, small_plan(200, ms=100, seed=DEAF))
     until(folder.size)
     folder.stop.touch()
     until(lambda: not runs.read("crashed").active)
     assert runs.read("crashed").state == "stopped"
-    until(lambda: not process.alive)
+    assert not process.alive
+
+
+def test_an_interrupt_of_the_page_or_the_supervisor_does_not_reach_the_worker(runs: Runs, expected: str) -> None:
+    page, (run_id,) = open_page(runs, small_plan(80, ms=12))
+    at_work = worker(runs, run_id)
+    for process in (page, supervisors(runs.store)[0]):
+        os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C in a terminal does
+        until(lambda process=process: Process.of(process.pid) is None)  # type: ignore[misc]
+    assert at_work.is_running()
+    assert finish(runs, run_id) == expected
+    assert runs.read(run_id).first_step == 0
+
+
+def test_a_run_asked_for_while_the_supervisor_leaves_is_not_forgotten(runs: Runs) -> None:
+    quiet = Runs(runs.store, runs.settings, (sys.executable, "-c", ""))
+
+    class Leaving(Supervisor):
+        def _work(self) -> None:
+            super()._work()
+            if not quiet.list():
+                quiet.start(small_plan(3))  # it has looked for the last time, and still holds the lock
+
+    assert Leaving(runs.store, {"local": Local(WORKER)}, idle=0).serve()
+    assert [run.state for run in quiet.list()] == ["finished"]
 
 
 def test_a_process_number_used_again_is_not_taken_for_the_worker(runs: Runs) -> None:
