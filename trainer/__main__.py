@@ -2,8 +2,8 @@
 
 import sys
 
-from trainer.commands import COMMANDS
+from trainer import commands, making
 from zoo.command import main
 
 if __name__ == "__main__":
-    sys.exit(main("python -m trainer", COMMANDS))
+    sys.exit(main("python -m trainer", (*making.COMMANDS, *commands.COMMANDS)))

@@ -71,11 +71,13 @@ def fit(picture: Picture, preprocessing: Preprocessing) -> Picture:
     return np.asarray(resized.crop((left, top, left + preprocessing.size, top + preprocessing.size)))
 
 
-def normalised(batch: NDArray[np.generic], preprocessing: Preprocessing, device: torch.device) -> torch.Tensor:
+def normalised(
+    batch: NDArray[np.generic] | torch.Tensor, preprocessing: Preprocessing, device: torch.device
+) -> torch.Tensor:
     """(B, 3, size, size) float32 in channels-last memory, from (B, size, size, 3) uint8."""
     import torch
 
-    x = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)  # channels last already, no copy
+    x = torch.as_tensor(batch).to(device).permute(0, 3, 1, 2)  # channels last already, no copy
     mean = torch.tensor(preprocessing.mean, device=device).view(1, 3, 1, 1) * 255
     std = torch.tensor(preprocessing.std, device=device).view(1, 3, 1, 1) * 255
     return (x.float() - mean) / std

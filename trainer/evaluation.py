@@ -1,0 +1,134 @@
+"""How good a classifier is on pictures it has not seen: counts, intervals, and whether its certainty means something.
+
+Pure arithmetic.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.probe import accuracy_interval, wilson
+
+BINS = 15
+RESAMPLES = 1000
+
+
+def evaluate(
+    probabilities: NDArray[np.float64],
+    y: NDArray[np.int64],
+    classes: tuple[str, ...],
+    names: tuple[str, ...],
+    groups: NDArray[np.int64] | None = None,
+) -> dict[str, Any]:
+    """The report on N pictures.
+
+    Args:
+        probabilities: (N, C), calibrated.
+        y: (N,) true labels.
+        names: (N,) what each picture is called, for the hardest ones.
+        groups: (N,) pictures of a group count as one where intervals are made.
+
+    Returns:
+        n, accuracy, interval, balanced_accuracy, ece, ece_interval, brier, confusion (true × predicted), per_class,
+        reliability and hardest; every accuracy is in 0…1.
+    """
+    n = len(y)
+    if n == 0:
+        return {"n": 0, "accuracy": None, "interval": [0.0, 1.0], "balanced_accuracy": None, "ece": None}
+    predicted = probabilities.argmax(axis=1)
+    right = predicted == y
+    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(confusion, (y, predicted), 1)
+    present = confusion.sum(axis=1) > 0
+    recalls = confusion.diagonal()[present] / confusion.sum(axis=1)[present]
+    error, bounds = _ece_with_interval(probabilities.max(axis=1), right)
+    return {
+        "n": n,
+        "accuracy": float(right.mean()),
+        "interval": list(accuracy_interval(right, groups)),
+        "balanced_accuracy": float(recalls.mean()),
+        "ece": error,
+        "ece_interval": bounds,
+        "brier": float(((probabilities - np.eye(len(classes))[y]) ** 2).sum(axis=1).mean()),
+        "classes": list(classes),
+        "confusion": confusion.tolist(),
+        "per_class": [_of_class(confusion, index, label) for index, label in enumerate(classes)],
+        "reliability": _reliability(probabilities.max(axis=1), right),
+        "hardest": _hardest(probabilities, y, classes, names),
+    }
+
+
+def ece(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """Expected calibration error over 15 bins of equal width (Guo et al., ICML 2017)."""
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(place, weights=right - confidence, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def fit_temperature(logits: NDArray[np.float64], y: NDArray[np.int64]) -> float:
+    """The temperature of least log loss on calibration pictures (Guo et al., ICML 2017), between 0.05 and 20.
+
+    1.0 where there are fewer than ten pictures: they cannot tell.
+    """
+    from scipy.optimize import minimize_scalar
+
+    if len(y) < 10:
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        z = logits / np.exp(log_temperature)
+        z = z - z.max(axis=1, keepdims=True)
+        return float((np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(y)), y]).mean())
+
+    found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def _ece_with_interval(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, list[float]]:
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(right), size=(RESAMPLES, len(right)))
+    low, high = np.percentile([ece(confidence[rows], right[rows]) for rows in drawn], [2.5, 97.5])
+    return ece(confidence, right), [float(low), float(high)]
+
+
+def _of_class(confusion: NDArray[np.int64], index: int, label: str) -> dict[str, Any]:
+    hit, true, said = confusion[index, index], confusion[index].sum(), confusion[:, index].sum()
+    recall = float(hit / true) if true else None
+    precision = float(hit / said) if said else None
+    return {
+        "label": label,
+        "n": int(true),
+        "precision": precision,
+        "recall": recall,
+        "f1": float(2 * hit / (true + said)) if true + said else None,
+        "interval": list(wilson(recall, float(true))) if recall is not None else [0.0, 1.0],
+    }
+
+
+def _reliability(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> list[dict[str, float]]:
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return [
+        {"confidence": float(confidence[rows].mean()), "accuracy": float(right[rows].mean()), "n": int(rows.sum())}
+        for rows in (place == number for number in range(BINS))
+        if rows.any()
+    ]
+
+
+def _hardest(
+    probabilities: NDArray[np.float64], y: NDArray[np.int64], classes: tuple[str, ...], names: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """The 24 pictures whose true class got the least probability."""
+    given = probabilities[np.arange(len(y)), y]
+    return [
+        {
+            "index": int(index),
+            "path": names[index],
+            "label": classes[y[index]],
+            "predicted": classes[int(probabilities[index].argmax())],
+            "probability": float(given[index]),
+        }
+        for index in np.argsort(given, kind="stable")[:24]
+    ]

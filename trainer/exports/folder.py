@@ -1,0 +1,92 @@
+"""The folder that timm and transformers both load, proven on held-out pictures with both before it is handed over."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.classifier import Classifier
+from zoo.decode import read_picture
+from zoo.errors import BadExport
+
+AGREEMENT = 0.99  # share of pictures on which all loaders must name the same class
+FILES = ("config.json", "model.safetensors", "studio.json", "gate.npz")
+
+
+class Folder:
+    """The export ``folder``."""
+
+    name = "folder"
+    title = "Folder for timm and transformers"
+
+    def write(self, classifier: Path, to: Path, pictures: Sequence[Path]) -> dict[str, Any]:
+        if to.exists() and (not to.is_dir() or any(to.iterdir())):
+            raise BadExport(f"{to} exists and is not empty.", "Name a folder that does not exist yet.")
+        parity = certify(classifier, pictures)
+        to.mkdir(parents=True, exist_ok=True)
+        files = [name for name in FILES if (classifier / name).is_file()]
+        for name in files:
+            shutil.copyfile(classifier / name, to / name)
+        size = sum((to / name).stat().st_size for name in files)
+        return {"files": [str(to / name) for name in files], "parity": parity, "size_mb": round(size / 1e6, 2)}
+
+
+def certify(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
+    """How far timm's and transformers' own loaders agree with the studio on these pictures.
+
+    Raises:
+        BadExport: they name another class on more than one picture in a hundred.
+    """
+    if not paths:
+        raise BadExport("There is no held-out picture to prove the export on.", "Export where the dataset still is.")
+    ours = Classifier.load(folder).probabilities([read_picture(path) for path in paths])
+    theirs = [_by_timm(folder, paths), _by_transformers(folder, paths)]
+    agreement = min(float((other.argmax(1) == ours.argmax(1)).mean()) for other in theirs)
+    parity = {
+        "pictures": len(paths),
+        "agreement": agreement,
+        "max_abs_dp": max(float(np.abs(other - ours).max()) for other in theirs),
+    }
+    if agreement < AGREEMENT:
+        raise BadExport(f"The export agrees on only {agreement:.1%} of the pictures.", "Report this with the backbone.")
+    return parity
+
+
+def _by_timm(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]:
+    """(N, C) probabilities as anyone with timm gets them."""
+    import timm
+    import torch
+    from PIL import Image
+    from timm.data import create_transform, resolve_data_config
+
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    transform = create_transform(**resolve_data_config({}, model=model), is_training=False)
+    rows = []
+    with torch.inference_mode():
+        for path in paths:
+            x = transform(Image.fromarray(read_picture(path)))[None]
+            rows.append(model(x).softmax(1).double().numpy()[0])
+    return np.stack(rows)
+
+
+def _by_transformers(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]:
+    """(N, C) probabilities as anyone with transformers gets them."""
+    from PIL import Image
+    from transformers import pipeline
+
+    classes = Classifier.load(folder).classes
+    place = {label: index for index, label in enumerate(classes)}
+    classify = pipeline("image-classification", str(folder), device="cpu")
+    rows = np.zeros((len(paths), len(classes)))
+    for row, path in zip(rows, paths, strict=True):
+        for answer in classify(Image.fromarray(read_picture(path)), top_k=len(classes)):
+            row[place[answer["label"]]] = answer["score"]
+    return rows
+
+
+EXPORT = Folder()

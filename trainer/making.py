@@ -1,0 +1,246 @@
+"""What ``python -m trainer`` can make of pictures: train a classifier, ask it, judge it, take it away."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from trainer.events import Epoch, Event, Failed, Finished, Progress, Started, Stopped
+from trainer.plans import suggest
+from trainer.run import Run
+from trainer.runs import Runs
+from zoo.command import Command, positive, tell
+from zoo.comparisons import Comparisons
+from zoo.dataset import Dataset
+from zoo.errors import BadExport, BadPicture, BadPlan, NotFound
+from zoo.intake import intake
+from zoo.settings import Settings
+from zoo.store import Store, read_json
+
+
+def fit(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """Train on DATA and watch the run to its end."""
+    if chosen.out is not None and chosen.out.exists() and (not chosen.out.is_dir() or any(chosen.out.iterdir())):
+        raise BadExport(f"{chosen.out} exists and is not empty.", "Name a folder that does not exist yet.")
+    store = Store(settings.home)
+    dataset = intake(chosen.data, store, settings, _told)
+    plan = suggest(
+        Comparisons(store, settings).latest(dataset.id),
+        dataset,
+        settings,
+        backbone=chosen.backbone,
+        strategy=None if chosen.strategy == "auto" else chosen.strategy,
+        engine=chosen.engine,
+        budget_seconds=chosen.budget,
+        seed=chosen.seed,
+        epochs=chosen.epochs,
+        processes=chosen.processes,
+    )
+    runs = Runs(store, settings)
+    run_id = runs.start(plan)
+    tell(f"run {run_id}: {plan.strategy} on {plan.backbone}, about {plan.predicted_seconds:.0f} s")
+    for _, event in runs.watch(run_id):
+        if line := _line(event):
+            tell(line)
+    return _fitted(runs.read(run_id), runs, chosen.out)
+
+
+def _fitted(run: Run, runs: Runs, out: Path | None) -> dict[str, Any]:
+    if run.state != "finished":
+        raise BadPlan(f"Run {run.id} {run.state}. {run.message}", f"See it with: python -m trainer runs ({run.id}).")
+    classifier = runs.classifier(run.id)
+    if out is not None:
+        shutil.copytree(classifier, out, dirs_exist_ok=True)
+        classifier = out.absolute()
+    done = next(event for _, event in runs.watch(run.id) if isinstance(event, Finished))
+    test = {name: value for name, value in done.test.items() if name != "expected"}
+    assert run.plan is not None
+    return {
+        "run": run.id,
+        "backbone": run.plan.backbone,
+        "strategy": run.plan.strategy,
+        "test": test,
+        "predicted": {
+            "accuracy": run.plan.predicted_accuracy or done.test.get("expected"),
+            "seconds": run.plan.predicted_seconds,
+        },
+        "actual": {
+            "seconds": done.seconds,
+            "forward_seconds": done.forward_seconds,
+            "peak_rss_mb": done.peak_rss_mb,
+        },
+        "classifier": str(classifier),
+    }
+
+
+def _line(event: Event) -> str | None:
+    match event:
+        case Started(device=device, precision=precision, steps=steps):
+            return f"training {steps} steps on {device}, precision {precision}"
+        case Progress(stage=stage, done=done, total=total) if done in (0, total):
+            return f"{stage} {done}/{total}"
+        case Epoch(epoch=epoch, loss=loss, accuracy=accuracy, best=best):
+            return f"{epoch}: held-out loss {loss:.3f}, accuracy {accuracy:.1%}{' (best so far)' if best else ''}"
+        case Failed(problem=problem):
+            return problem
+        case Stopped(step=step):
+            return f"stopped at step {step}"
+        case _:
+            return None
+
+
+def predict(chosen: argparse.Namespace, settings: Settings) -> list[dict[str, Any]]:
+    """What the classifier says of each picture; one that cannot be read gets an error in its place."""
+    from trainer.classifier import Classifier
+    from zoo.decode import read_picture
+    from zoo.forward import keep_freed_memory, use_threads
+
+    classifier = Classifier.load(_classifier(chosen.classifier, settings))
+    keep_freed_memory()
+    use_threads(settings.threads)
+    rows: list[dict[str, Any]] = []
+    for batch in _sixteen(chosen.pictures):
+        read: dict[int, Any] = {}
+        for index, path in enumerate(batch):
+            try:
+                read[index] = read_picture(path)
+            except BadPicture as error:
+                read[index] = {"path": str(path), "error": str(error)}
+        good = [index for index in read if not isinstance(read[index], dict)]
+        for index, said in zip(good, classifier.stream([read[index] for index in good]), strict=True):
+            read[index] = {"path": str(batch[index])} | said.as_json()
+        rows += [read[index] for index in range(len(batch))]
+    return rows
+
+
+def _sixteen(paths: list[Path]) -> Iterator[list[Path]]:
+    for first in range(0, len(paths), 16):
+        yield paths[first : first + 16]
+
+
+def evaluate(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """The classifier judged on other pictures, by class name."""
+    import numpy as np
+
+    from trainer.classifier import Classifier
+    from trainer.evaluation import evaluate as judge
+    from trainer.novelty import prediction_set
+    from zoo.pictures import Pictures
+
+    classifier = Classifier.load(_classifier(chosen.classifier, settings))
+    store = Store(settings.home)
+    dataset = intake(chosen.data, store, settings, _told)
+    strange = [label for label in dataset.classes if label not in classifier.classes]
+    if strange:
+        raise BadPlan(
+            f"The classifier does not know the class {strange[0]!r}.",
+            f"It knows: {', '.join(classifier.classes[:12])}. Rename the folder or leave it out.",
+        )
+    y = np.array([classifier.classes.index(dataset.classes[label]) for label in dataset.y])
+    pictures = Pictures.open(store, dataset)
+    probabilities = classifier.probabilities([pictures[index] for index in range(len(pictures))])
+    names = tuple(item.name for item in dataset.items)
+    report = judge(probabilities, y, classifier.classes, names, dataset.groups)
+    threshold = classifier.facts.get("set_threshold")
+    if threshold is None:
+        return report | {"coverage": None}
+    held = [label in prediction_set(row, threshold) for row, label in zip(probabilities, y, strict=True)]
+    return report | {"coverage": float(np.mean(held))}
+
+
+def export(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """Take a classifier away, proven on the held-out pictures of its run."""
+    from trainer.exports import export as format_called
+
+    writer = format_called(chosen.format)
+    folder = _classifier(chosen.classifier, settings)
+    return writer.write(folder, Path(chosen.to), held_out(folder, Store(settings.home)))
+
+
+def held_out(classifier: Path, store: Store, most: int = 200) -> list[Path]:
+    """Files of the test part of the dataset the classifier was trained on, at most ``most``; none where it is gone."""
+    from zoo.dataset import split
+
+    facts = read_json(classifier / "studio.json") or {}
+    passport = facts.get("passport", {})
+    try:
+        dataset = Dataset.load(store, str(passport.get("dataset", "")))
+    except NotFound:
+        return []
+    seed = int(passport.get("plan", {}).get("seed", 0))
+    paths = [dataset.root / dataset.items[index].file for index in split(dataset, seed).of("test")[:most]]
+    return [path for path in paths if path.is_file()]
+
+
+def _classifier(given: str, settings: Settings) -> Path:
+    """A classifier's folder: a path, or the id of a finished run."""
+    path = Path(given)
+    if path.is_dir():
+        return path
+    if "/" in given or "\\" in given:
+        raise NotFound(f"There is no classifier at {given[:200]!r}.", "Give a classifier's folder or the id of a run.")
+    return Runs(Store(settings.home), settings).classifier(given)
+
+
+def _told(stage: str, done: int, total: int) -> None:
+    if total and done == total:
+        tell(f"{stage} {done}/{total}")
+
+
+def _fit_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DATA", help="a folder of class folders, a .zip or .tar of one, or: sample")
+    parser.add_argument("--backbone", metavar="ID", help="source/name; else the advice of the last comparison")
+    parser.add_argument("--strategy", default="auto", metavar="S", help="auto, linear_head or full")
+    parser.add_argument("--budget", type=positive, metavar="SECONDS", help="no new epoch is begun after these")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="put the classifier there as well")
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--engine", default=None, metavar="E", help="where it runs: local")
+    parser.add_argument("--epochs", type=int, metavar="N", help="most passes over the training part")
+    parser.add_argument("--processes", type=int, metavar="P", help="processes that share each step")
+
+
+def _predict_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("classifier", metavar="CLASSIFIER", help="its folder, or the id of a finished run")
+    parser.add_argument("pictures", metavar="PICTURE", nargs="+", type=Path)
+
+
+def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("classifier", metavar="CLASSIFIER", help="its folder, or the id of a finished run")
+    parser.add_argument("data", metavar="DATA", help="pictures in class folders")
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("classifier", metavar="CLASSIFIER", help="its folder, or the id of a finished run")
+    parser.add_argument("--format", required=True, metavar="F", help="folder")
+    parser.add_argument("--to", required=True, metavar="DIR", help="a folder that does not exist yet")
+
+
+def _shown(rows: list[dict[str, Any]]) -> str:
+    lines = []
+    for row in rows:
+        if "error" in row:
+            lines.append(f"{row['path']}: {row['error']}")
+        else:
+            doubt = "  (looks like none of the classes)" if row["unknown"] else ""
+            lines.append(f"{row['path']}: {row['label']} {row['probability']:.1%}{doubt}")
+    return "\n".join(lines)
+
+
+def _verdict(found: dict[str, Any]) -> str:
+    test = found["test"]
+    if not test["n"]:
+        return f"Saved {found['classifier']}. Too few pictures to hold some out: nothing is known of its accuracy."
+    low, high = test["interval"]
+    right = f"Right on {test['accuracy']:.1%} ({low:.1%}–{high:.1%}) of {test['n']} pictures it had not seen."
+    return f"{right}\nThe classifier: {found['classifier']}"
+
+
+COMMANDS = (
+    Command(name="fit", help="train a classifier on DATA", call=fit, show=_verdict, arguments=_fit_arguments),
+    Command(name="predict", help="ask a classifier", call=predict, show=_shown, arguments=_predict_arguments),
+    Command(name="evaluate", help="judge it on other pictures", call=evaluate, arguments=_evaluate_arguments),
+    Command(name="export", help="take a classifier away", call=export, arguments=_export_arguments),
+)

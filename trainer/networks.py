@@ -1,0 +1,77 @@
+"""Reading and writing a network's last linear layer, and running what comes before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.backbone import Picture, Preprocessing
+from zoo.errors import BadPlan
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+BATCH = 16
+
+
+def last_layer(network: nn.Module) -> Any:
+    """The linear layer over the classes.
+
+    Raises:
+        BadPlan: the network ends in something else.
+    """
+    from torch import nn
+
+    layer = network.get_classifier()  # type: ignore[operator]
+    if not isinstance(layer, nn.Linear):
+        raise BadPlan("This network does not end in a linear layer.", "Choose another backbone.")
+    return layer
+
+
+def set_head(network: nn.Module, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> None:
+    """Give the last layer these values, (C, D) and (C,)."""
+    import torch
+
+    layer = last_layer(network)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(weight))
+        layer.bias.copy_(torch.from_numpy(bias))
+
+
+def soften(network: nn.Module, temperature: float) -> None:
+    """Divide the logits by ``temperature``, inside the last layer, so that every loader's softmax is calibrated."""
+    import torch
+
+    layer = last_layer(network)
+    with torch.no_grad():
+        layer.weight.div_(temperature)
+        layer.bias.div_(temperature)
+
+
+def embed(
+    network: nn.Module, pictures: list[Picture], preprocessing: Preprocessing, device: torch.device
+) -> NDArray[np.float32]:
+    """(N, D): what the last layer reads of each picture, in evaluation mode."""
+    rows = [np.asarray(batch) for batch in embedded(network, pictures, preprocessing, device)]
+    return np.concatenate(rows) if rows else np.zeros((0, last_layer(network).in_features), dtype=np.float32)
+
+
+def embedded(
+    network: nn.Module, pictures: list[Picture], preprocessing: Preprocessing, device: torch.device
+) -> Iterator[NDArray[np.float32]]:
+    """The same, a batch at a time."""
+    import torch
+
+    from zoo.network import fit, normalised
+
+    network.eval()
+    for first in range(0, len(pictures), BATCH):
+        batch = np.stack([fit(picture, preprocessing) for picture in pictures[first : first + BATCH]])
+        with torch.inference_mode():
+            x = network.forward_features(normalised(batch, preprocessing, device))  # type: ignore[operator]
+            rows = network.forward_head(x, pre_logits=True)  # type: ignore[operator]
+            yield rows.flatten(1).float().cpu().numpy()
