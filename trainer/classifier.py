@@ -163,7 +163,12 @@ def save(
     network.cpu().eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        save_for_hf(network, str(folder), model_config={"label_names": list(classes), "num_classes": len(classes)})
+        save_for_hf(
+            network,
+            str(folder),
+            safe_serialization=True,
+            model_config={"label_names": list(classes), "num_classes": len(classes)},
+        )
     config = read_json(folder / "config.json")
     config.get("model_args", {}).pop("num_classes", None)  # transformers would pass it twice
     config["pretrained_cfg"] |= _timm_names(preprocessing) | {"num_classes": len(classes)}
