@@ -59,7 +59,7 @@ class Comparisons:
         return comparison
 
     def read(self, comparison: str) -> dict[str, Any]:
-        """The comparison as it stands: what ``Comparison.as_json`` gives, with state, message and progress.
+        """The comparison as it stands: what ``Comparison.as_json`` gives, with state, message, progress and ``asked``.
 
         Raises:
             NotFound: there is none with that id.
@@ -75,7 +75,7 @@ class Comparisons:
         }
         if found["state"] == "running" and not self._alive(folder, asked["at"]):
             found |= {"state": "failed", "message": "The comparison ended early. Compare again: what it knew is kept."}
-        return {"id": comparison} | found
+        return {"id": comparison, "asked": list(asked["question"]["backbones"])} | found
 
     def list(self) -> list[str]:
         """Ids of all comparisons, newest first."""

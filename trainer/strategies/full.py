@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.events import Epoch, Event, Progress, Stopped
-from trainer.finetune import finetune
 from trainer.head import Head, fit_head
 from trainer.job import Job, Trained
 from trainer.networks import embed, set_head
@@ -25,6 +24,8 @@ class Full:
     why = "Much data, or data unlike the pretraining data: every layer may learn, at the risk of overfitting."
 
     def fit(self, job: Job) -> Iterator[Event | Trained]:
+        from trainer.finetune import finetune  # brings torch, which listing the strategies must not
+
         rows = job.split.of("train", "select")
         yield Progress(stage="head", done=0, total=len(rows))
         features = job.extractor.rows(rows)

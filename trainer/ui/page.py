@@ -7,41 +7,105 @@ from typing import Any
 import gradio as gr
 
 from trainer.runs import Runs
+from trainer.ui import api as runs_api
+from trainer.ui import train_tab, try_tab
+from trainer.ui.shelf import Shelf
+from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset
 from zoo.errors import NotFound
 from zoo.settings import Settings
 from zoo.store import Store
-from zoo.ui import data_tab, kit
-from zoo.ui.kit import CLICKED, QUIET, Seat, plural
+from zoo.ui import api, compare_tab, data_tab, kit
+from zoo.ui.compare_view import summary
+from zoo.ui.kit import CLICKED, QUIET, Seat, percent, plural
 
 STEPS = {"data": "Data", "compare": "Compare", "train": "Train", "try": "Try"}
+ADDRESS = """(run) => { const here = new URL(location.href);
+  run ? here.searchParams.set('run', run) : here.searchParams.delete('run'); history.replaceState(null, '', here); }"""
 
 
 def build(settings: Settings, *, local: bool) -> gr.Blocks:
     """The page, ready to launch; ``local`` says that only this computer can reach it."""
     store = Store(settings.home)
-    runs = Runs(store, settings)
+    runs, comparisons, shelf = Runs(store, settings), Comparisons(store, settings), Shelf()
     with gr.Blocks(title="Transfer Zoo", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         seat = Seat.take()
         gr.HTML(kit.masthead())
-        steps = gr.HTML(kit.stepper("data", ((key, name, "", False) for key, name in STEPS.items())), js_on_load=CLICKED)
+        steps = gr.HTML(_stepper("data", {}), js_on_load=CLICKED)
         screens: dict[str, gr.Column] = {}
         for key in STEPS:
             with gr.Column(visible=key == "data", elem_classes="tz-screen") as screens[key]:
-                if key == "data":
-                    data_tab.place(seat, store, settings, local=local)
+                match key:
+                    case "data":
+                        data_tab.place(seat, store, settings, local=local)
+                    case "compare":
+                        compared = compare_tab.place(seat, store, settings, comparisons)
+                    case "train":
+                        trained = train_tab.place(seat, store, settings, runs, comparisons)
+                    case _:
+                        try_tab.place(seat, store, runs, shelf)
 
         def walk(event: gr.EventData) -> Any:
             step = kit.chosen(event)
             return step if step in STEPS else gr.skip()
 
-        def where(step: str, dataset: str, comparison: str, run: str) -> str:
-            return ""
-
         def turn(step: str) -> list[Any]:
             here = step if step in STEPS else "data"
             return [gr.Column(visible=key == here) for key in STEPS]
 
+        def describe(step: str, dataset: str, comparison: str, run: str) -> str:
+            return _stepper(step, _standing(store, comparisons, runs, dataset, comparison, run))
+
+        def adopt(run: str, request: gr.Request) -> list[Any]:
+            """A run named in the address is the one to look at, on any browser."""
+            named = str(request.query_params.get("run", ""))
+            try:
+                plan = runs.read(named).plan if named and named != run else None
+            except NotFound:
+                plan = None
+            return [named, "train", plan.dataset] if plan else [gr.skip()] * 3
+
+        ids = [seat.dataset, seat.comparison, seat.run]
         steps.click(walk, None, seat.step, **QUIET)
         seat.step.change(turn, seat.step, list(screens.values()), **QUIET)
+        moments = [seat.step.change, *(one.change for one in ids), compared.change, trained.change]
+        gr.on(moments, describe, [seat.step, *ids], steps, **QUIET)
+        page.load(adopt, seat.run, [seat.run, seat.step, seat.dataset], **QUIET).then(
+            lambda run: run, seat.run, None, **QUIET
+        )
+        seat.run.change(None, seat.run, None, js=ADDRESS)
+        api.offer(store, settings, comparisons, local=local)
+        runs_api.offer(store, settings, runs, comparisons, shelf, local=local)
     return page
+
+
+def _stepper(step: str, standing: dict[str, tuple[str, bool]]) -> str:
+    here = step if step in STEPS else "data"
+    return kit.stepper(here, ((key, name, *standing.get(key, ("", False))) for key, name in STEPS.items()))
+
+
+def _standing(
+    store: Store, comparisons: Comparisons, runs: Runs, dataset: str, comparison: str, run_id: str
+) -> dict[str, tuple[str, bool]]:
+    """For each step what there is, in a few words, and whether it is done."""
+    standing = {key: ("", False) for key in STEPS}
+    try:
+        known = Dataset.load(store, dataset)
+        standing["data"] = (f"{plural(len(known), 'picture')}, {plural(len(known.classes), 'class')}", True)
+    except NotFound:
+        pass
+    try:
+        found = comparisons.read(comparison)
+        if found["dataset"] == dataset:
+            standing["compare"] = (summary(found), found["state"] == "finished")
+    except NotFound:
+        pass
+    try:
+        run = runs.read(run_id)
+        accuracy = (run.test or {}).get("accuracy")
+        right = f", {percent(accuracy, 0)} right" if isinstance(accuracy, float) else ""
+        standing["train"] = (f"{run.state}{right}", run.state == "finished")
+        standing["try"] = ("ready to answer" if run.state == "finished" else "", False)
+    except NotFound:
+        pass
+    return standing

@@ -96,7 +96,7 @@ def heat(counts: Sequence[Sequence[int]], names: Sequence[str]) -> str:
     return (
         f'<div class="tz-scroll" tabindex="0"><table class="tz-heat"><caption class="tz-sr">Confusion matrix</caption>'
         f'<thead><tr><td class="corner"><small>truth ↓ said →</small></td>{head}</tr></thead>'
-        f'<tbody>{"".join(rows)}</tbody></table></div>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 

@@ -105,7 +105,9 @@ def _twins(dataset: Dataset) -> list[list[int]]:
 def _twins_html(dataset: Dataset, twins: list[list[int]]) -> str:
     if not twins:
         return kit.panel(
-            "Lookalikes", kit.say("No picture is there twice.", "good"), "The same picture on both sides flatters a test."
+            "Lookalikes",
+            kit.say("No picture is there twice.", "good"),
+            "The same picture on both sides flatters a test.",
         )
     rows = []
     for group in twins[:SHOWN_FILES]:

@@ -86,7 +86,9 @@ class Guard:
         host = headers.get(b"host", "")
         if self.hosts and urlsplit(f"//{host}").hostname not in self.hosts:
             return 403, "This page answers to its own address only."
-        origin = headers.get(b"origin")  # a browser sends it with every write and every foreign read; a script sends none
+        origin = headers.get(
+            b"origin"
+        )  # a browser sends it with every write and every foreign read; a script sends none
         if origin is not None and urlsplit(origin).netloc != host:
             return 403, "Requests from other sites are refused."
         reads = scope["method"] in ("GET", "HEAD", "OPTIONS")

@@ -1,0 +1,162 @@
+"""The third screen: a plan with its reasons, the run it becomes, and what the test part says of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import gradio as gr
+
+from trainer.plans import suggest
+from trainer.run import Run
+from trainer.runs import Runs
+from trainer.ui import plan_form
+from trainer.ui.results_view import results_html
+from trainer.ui.train_view import EMPTY, run_html, runs_html
+from zoo.comparisons import Comparisons
+from zoo.dataset import Dataset
+from zoo.errors import NotFound
+from zoo.settings import Settings
+from zoo.store import Store, read_json
+from zoo.ui import kit
+from zoo.ui.kit import CLICKED, POLL, QUIET, Next, Seat, spoken
+
+TEACHING = "Transfer learning: what a network learned from millions of photos is put to work on your classes."
+LABELS = {"data": "Go to Data", "new": "~New plan", "stop": "~Stop", "resume": "Resume", "start": "Start training"}
+
+
+def place(seat: Seat, store: Store, settings: Settings, runs: Runs, comparisons: Comparisons) -> gr.State:
+    """Lay the screen out and wire it; the state it returns changes whenever the run does."""
+    gr.HTML(kit.heading("Train a classifier", TEACHING))
+    with gr.Column(visible=False) as planning:
+        form = plan_form.Form.place()
+        gr.HTML(EMPTY)
+    view = gr.HTML(kit.say("Give pictures on the first step; then a plan can be made for them."))
+    results = gr.HTML(visible=False)
+    listing = gr.HTML(visible=False, js_on_load=CLICKED)
+    after = Next.place("Pictures come first.", "data", **LABELS, go="Try it")
+    seen, basis, timer = gr.State(""), gr.State(""), gr.Timer(2, active=False)
+
+    def show(dataset: str, run_id: str) -> list[Any]:
+        run = _run(runs, run_id)
+        known = _dataset(store, dataset) is not None
+        report = read_json(runs.folder(run.id) / "evaluation.json") if run and run.state == "finished" else None
+        listed = runs_html(runs.list(), run_id)
+        return [
+            gr.Column(visible=run is None and known),
+            gr.HTML(run_html(run) if run else "", visible=run is not None),
+            gr.HTML(
+                results_html(report, _dataset(store, run.plan.dataset) if run and run.plan else None, store),
+                visible=bool(report),
+            ),
+            gr.HTML(listed, visible=bool(listed)),
+            _stamp(run),
+            gr.Timer(active=run is not None and run.active),
+            *_next(after, run, known),
+        ]
+
+    def tick(dataset: str, run_id: str, last: str) -> list[Any]:
+        """Nothing is sent while nothing changed."""
+        return show(dataset, run_id) if _stamp(_run(runs, run_id)) != last else [gr.skip()] * (6 + len(after.parts))
+
+    def fill(step: str, dataset: str, comparison: str, last: str) -> list[Any]:
+        """The advice becomes the plan, once for each comparison, so that a person's own choices stay."""
+        known = _dataset(store, dataset)
+        if step != "train" or known is None or last == f"{dataset} {comparison}":
+            return [gr.skip()] * (1 + len(form.parts))
+        advice = _advice(comparisons, comparison, dataset)
+        return [f"{dataset} {comparison}", *form.filled(suggest(advice, known, settings), advice)]
+
+    @spoken()
+    def reconsider(dataset: str, comparison: str, backbone: str, strategy: str) -> list[Any]:
+        advice = _advice(comparisons, comparison, dataset)
+        plan = suggest(advice, Dataset.load(store, dataset), settings, backbone=backbone.strip(), strategy=strategy)
+        return form.filled(plan, advice)
+
+    def foresee(dataset: str, comparison: str, *values: Any) -> Any:
+        with spoken():
+            advice = _advice(comparisons, comparison, dataset)
+            return form.forecast(suggest(advice, Dataset.load(store, dataset), settings, **plan_form.changes(values)))
+
+    @spoken()
+    def start(dataset: str, comparison: str, *values: Any) -> str:
+        advice = _advice(comparisons, comparison, dataset)
+        return runs.start(suggest(advice, Dataset.load(store, dataset), settings, **plan_form.changes(values)))
+
+    @spoken()
+    def stop(run_id: str) -> None:
+        runs.stop(run_id)
+
+    @spoken()
+    def resume(run_id: str) -> None:
+        runs.resume(run_id)
+
+    here = [seat.dataset, seat.run]
+    everything = [planning, view, results, listing, seen, timer, *after.parts]
+    asked = [seat.dataset, seat.comparison]
+    gr.on([seat.dataset.change, seat.run.change], show, here, everything, **QUIET)
+    seat.step.change(fill, [seat.step, *asked, basis], [basis, *form.parts], **QUIET)
+    timer.tick(tick, [*here, seen], everything, **POLL)
+    gr.on(
+        [form.backbone.input, form.strategy.input],
+        reconsider,
+        [*asked, form.backbone, form.strategy],
+        form.parts,
+        **QUIET,
+    )
+    gr.on(form.later, foresee, [*asked, *form.fields], form.foreseen, **QUIET)
+    listing.click(kit.chosen, None, seat.run, **QUIET)
+    after.buttons["data"].click(lambda: "data", None, seat.step, **QUIET)
+    after.buttons["start"].click(start, [*asked, *form.fields], seat.run, **QUIET)
+    after.buttons["new"].click(lambda: "", None, seat.run, **QUIET)
+    after.buttons["go"].click(lambda: "try", None, seat.step, **QUIET)
+    after.buttons["stop"].click(stop, seat.run, None, **QUIET).then(show, here, everything, **QUIET)
+    after.buttons["resume"].click(resume, seat.run, None, **QUIET).then(show, here, everything, **QUIET)
+    return seen
+
+
+def _run(runs: Runs, run_id: str) -> Run | None:
+    """The run, if a browser's memory names one that is there."""
+    try:
+        return runs.read(run_id) if run_id else None
+    except NotFound:
+        return None
+
+
+def _dataset(store: Store, dataset: str) -> Dataset | None:
+    try:
+        return Dataset.load(store, dataset)
+    except NotFound:
+        return None
+
+
+def _advice(comparisons: Comparisons, comparison: str, dataset: str) -> dict[str, Any] | None:
+    try:
+        found = comparisons.read(comparison) if comparison else None
+    except NotFound:
+        return None
+    return found if found and found["dataset"] == dataset and found.get("plan") else None
+
+
+def _stamp(run: Run | None) -> str:
+    """Changes exactly when what is shown would."""
+    if run is None:
+        return ""
+    stage = [run.stage.stage, run.stage.done] if run.stage else []
+    return json.dumps([run.id, run.state, run.message, run.step, len(run.epochs), stage])
+
+
+def _next(after: Next, run: Run | None, known: bool) -> list[Any]:
+    if run is None:
+        if known:
+            return after.now("Look the plan over, then start. You can close the page; training goes on.", "start")
+        return after.now("Pictures come first.", "data")
+    match run.state:
+        case "queued" | "running":
+            return after.now("Training goes on by itself, even with this page closed.", "stop")
+        case "finished":
+            return after.now("Show it pictures that it has never seen.", "new", "go")
+        case _ if run.resumable:
+            return after.now("Go on from where it stopped, or make another plan.", "new", "resume")
+        case _:
+            return after.now("Make another plan.", "new")

@@ -1,0 +1,141 @@
+"""A run as a person watches it: where it stands, how long it takes, its curves; and the list of all runs."""
+
+from __future__ import annotations
+
+import time
+
+from trainer.run import Run
+from zoo.ui import kit
+from zoo.ui.charts import Axis, Line, plot, shares
+from zoo.ui.compare_view import short
+from zoo.ui.kit import duration, esc, percent
+
+TONES = {"finished": "", "running": "warn", "queued": "warn", "stopped": "warn", "failed": "bad", "lost": "bad"}
+STAGES = {"features": "Reading features", "head": "Fitting the last layer", "test": "Looking at the test part, once"}
+TITLES = {"linear_head": "last layer", "full": "all layers"}
+EMPTY = """<div class="tz-two"><section class="tz-panel"><h3>Train the last layer</h3><p>Feature extraction: the
+pretrained network stays as it is and only a new last layer learns your classes. Few weights, so hardly anything to
+overfit. It takes seconds.</p></section><section class="tz-panel"><h3>Fine-tune all layers</h3><p>Every layer is adjusted
+a little by backpropagation, early ones least. Worth it with many pictures, or with pictures unlike everyday photos; it
+takes minutes to hours without a graphics card.</p></section></div>"""
+
+
+def run_html(run: Run) -> str:
+    """Everything the Train screen says about one run while it is at work and after."""
+    backbone = short(run.plan.backbone) if run.plan else "A run whose plan cannot be read"
+    how = TITLES.get(run.plan.strategy, run.plan.strategy) if run.plan else ""
+    title = f'{esc(backbone)} <span class="tz-quiet">{esc(how)}</span>{_badge(run)}'
+    curves = "".join((_accuracy(run), _loss(run)))
+    body = f"<h3>{title}</h3>{_standing(run)}{_facts(run)}"
+    charts = f'<div class="tz-two">{curves}</div>' if curves else ""
+    return f'<div class="tz-stack"><section class="tz-panel">{body}</section>{charts}</div>'
+
+
+def runs_html(runs: list[Run], current: str) -> str:
+    """Every run, newest first, each a button; "" where there are fewer than one."""
+    if not runs:
+        return ""
+    rows = "".join(_listed(run, run.id == current) for run in runs[:40])
+    return f'<section class="tz-panel"><h3>Runs</h3><div class="tz-runs">{rows}</div></section>'
+
+
+def _listed(run: Run, here: bool) -> str:
+    name = f"{short(run.plan.backbone)} · {TITLES.get(run.plan.strategy, run.plan.strategy)}" if run.plan else run.id
+    when = time.strftime("%d %b %H:%M", time.localtime(run.created))
+    result = percent(run.test["accuracy"]) if run.test and "accuracy" in run.test else ""
+    current = ' aria-current="true"' if here else ""
+    return (
+        f'<button type="button" data-choice="{esc(run.id)}"{current}>'
+        f"<span><b>{esc(name)}</b><small>{esc(when)}</small></span><span>{esc(result)}{_badge(run)}</span></button>"
+    )
+
+
+def _badge(run: Run) -> str:
+    return f'<span class="tz-badge {TONES[run.state]}">{esc(run.state)}</span>'
+
+
+def _standing(run: Run) -> str:
+    match run.state:
+        case "queued":
+            return kit.bar(0, run.message)
+        case "running":
+            return kit.bar(_share(run), _doing(run))
+        case "finished":
+            return kit.say(run.message, "good")
+        case "stopped":
+            return kit.say(run.message, "wait")
+        case _:
+            return kit.say(run.message, "bad")
+
+
+def _share(run: Run) -> float:
+    if run.stage and run.stage.total:
+        return run.stage.done / run.stage.total
+    return run.step / run.steps if run.steps else 0.0
+
+
+def _doing(run: Run) -> str:
+    if run.stage:
+        name = STAGES.get(run.stage.stage, run.stage.stage.capitalize())
+        doing = f"{name}: {run.stage.done:,} of {run.stage.total:,}" if run.stage.total > 1 else name
+    else:
+        doing = run.message.rstrip(".")
+    return f"{doing} · about {duration(run.eta_seconds)} left" if run.eta_seconds is not None else doing
+
+
+def _facts(run: Run) -> str:
+    facts = []
+    if run.test and "interval" in run.test:
+        low, high = run.test["interval"]
+        facts.append((f"{100 * low:.0f} – {100 * high:.0f} %", "accuracy on new pictures, 95 % sure"))
+    if run.predicted_accuracy is not None:
+        facts.append((percent(run.predicted_accuracy), "accuracy predicted"))
+    if run.seconds is not None:
+        facts.append((duration(run.seconds), "training took"))
+    if run.predicted_seconds is not None:
+        facts.append((duration(run.predicted_seconds), "predicted"))
+    if run.best and not run.test:
+        facts.append((percent(run.best.accuracy), "best so far, on pictures held out to choose by"))
+    return f'<div class="tz-gap">{kit.tiles(facts)}</div>' if facts else ""
+
+
+def _accuracy(run: Run) -> str:
+    if not run.epochs:
+        return ""
+    held = [(float(epoch.epoch), epoch.accuracy) for epoch in run.epochs]
+    seen = [(float(epoch.epoch), epoch.train_accuracy) for epoch in run.epochs]
+    band = [(float(epoch.epoch), *epoch.interval) for epoch in run.epochs]
+    lines = (
+        Line(name="held out", points=held, band=band, dots=True),
+        Line(name="learned from", points=seen, tone=2, dashed=True),
+    )
+    ends = [value for _, value in held + seen] + [edge for _, low, high in band for edge in (low, high)]
+    said = f"Accuracy by pass: {percent(held[-1][1])} on held-out pictures after {len(held)}"
+    lesson = kit.lesson(
+        "Overfitting", "shows as a gap: better and better on what it learned from, no better on the rest."
+    )
+    chart = plot(lines, _steps([int(at) for at, _ in held], "pass"), shares(min(ends), max(ends)), said)
+    return kit.panel("Accuracy", chart + lesson)
+
+
+def _loss(run: Run) -> str:
+    held = [(float(epoch.step), epoch.loss) for epoch in run.epochs]
+    points = list(run.losses) or [(float(epoch.step), epoch.train_loss) for epoch in run.epochs]
+    if len(points) < 2:
+        return ""
+    top = max(value for _, value in points + held)
+    y = Axis(low=0, high=top * 1.05 or 1, ticks=[(top * part, f"{top * part:.2g}") for part in (0, 0.25, 0.5, 0.75, 1)])
+    lines = (
+        Line(name="learned from", points=[(float(a), b) for a, b in points], tone=2),
+        Line(name="held out", points=held),
+    )
+    x = _steps([int(at) for at, _ in points + held], "step")
+    said = f"Loss by step, now {points[-1][1]:.3f}"
+    return kit.panel("Loss", plot(lines, x, y, said), "How wrong and how sure of it; lower is better.")
+
+
+def _steps(values: list[int], name: str) -> Axis:
+    low, high = min(values), max(max(values), min(values) + 1)
+    middle = (low + high) // 2
+    ticks = sorted({low, middle, high})
+    return Axis(low=low, high=high, ticks=[(tick, f"{tick:,}") for tick in ticks], name=name)

@@ -1,0 +1,189 @@
+"""A comparison as a person sees it: backbones side by side, the depth curve, the map, and one sentence of advice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zoo.ui import kit
+from zoo.ui.charts import Axis, Line, plot, shares, spark, whisker
+from zoo.ui.kit import duration, esc, percent, plural
+
+Found = dict[str, Any]
+
+CELLS = {  # as on the map, left to right and top to bottom
+    "much, unlike": "fine-tune the whole network",
+    "much, alike": "fine-tune all layers, gently",
+    "little, unlike": "read earlier layers",
+    "little, alike": "train the last layer only",
+}
+EMPTY = """<div class="tz-two"><section class="tz-panel"><h3>Feature extraction</h3><p>A pretrained network has already
+learned edges, textures and shapes from millions of photos. It reads each of your pictures once, frozen, and its last
+layer gives a list of numbers: the features.</p></section><section class="tz-panel"><h3>The probe</h3><p>A simple linear
+classifier on those features shows how well a backbone fits your pictures, before anything is trained. Every picture is
+judged by a probe that never saw it, so the accuracy is honest.</p></section></div>"""
+NONE_YET = kit.say("Give pictures on the first step; then backbones can be compared on them.")
+
+
+def comparison_html(found: Found) -> str:
+    """Everything the Compare screen says about a comparison, finished or not."""
+    rows: list[Found] = found["backbones"]
+    axis = _axis(rows, found)
+    parts = [_state(found), _board(found, rows, axis), _unavailable(found)]
+    if rows and found["state"] != "running":
+        parts.append(f'<div class="tz-two">{_depth(found, rows)}{_map(found)}</div>')
+    return f'<div class="tz-stack">{"".join(parts)}</div>'
+
+
+def short(backbone: str) -> str:
+    """``source/name`` without its source."""
+    return backbone.partition("/")[2] or backbone
+
+
+def _state(found: Found) -> str:
+    progress = found.get("progress") or {"done": 0, "total": 1}
+    match found["state"]:
+        case "running":
+            return kit.bar(progress["done"] / max(progress["total"], 1), found["message"])
+        case "finished":
+            return f'<div class="tz-advice" role="status"><p>{esc(found["sentence"])}</p>{_basis(found)}</div>'
+        case "stopped":
+            return kit.say("Stopped. What was measured is kept, so that comparing again starts from there.", "wait")
+        case _:
+            return kit.say(found["message"], "bad")
+
+
+def _basis(found: Found) -> str:
+    seconds = (found.get("seconds") or {}).get("total")
+    took = f" in {duration(seconds)}" if seconds else ""
+    return (
+        f"<p>Measured on {found['pictures']:,} pictures{took}, each left out in turn. {found['held_back']:,} test pictures "
+        f"were not looked at. Ranges hold 95 % of the time; where they overlap, call it a tie.</p>"
+    )
+
+
+def _axis(rows: list[Found], found: Found) -> Axis:
+    lows = [row["interval"][0] for row in _all(rows, found)] + [float(found.get("chance") or 0.5)]
+    highs = [row["interval"][1] for row in _all(rows, found)] or [1.0]
+    return shares(max(0.0, min(lows) - 0.02), min(1.0, max(highs) + 0.02))
+
+
+def _all(rows: list[Found], found: Found) -> list[Found]:
+    return [*rows, found["baseline"]] if found.get("baseline") else rows
+
+
+def _board(found: Found, rows: list[Found], axis: Axis) -> str:
+    ticks = "".join(f'<span style="left:{axis.at(value)}%">{esc(word)}</span>' for value, word in axis.ticks)
+    head = (
+        f'<div class="tz-row head"><span>Backbone</span><div class="tz-scale">{ticks}</div><span>Accuracy</span>'
+        "<span>First to last layer</span><span>Time a picture</span><span>Weights</span></div>"
+    )
+    best = rows[0]["id"] if rows else ""
+    lines = "".join(_row(row, found, axis, best=row["id"] == best) for row in rows)
+    if found["state"] == "running":
+        there = {row["id"] for row in rows} | {one["id"] for one in found.get("unavailable", [])}
+        now = str((found.get("progress") or {}).get("stage", ""))
+        lines += "".join(_waiting(one, one == now) for one in found["asked"] if one not in there)
+    if found.get("baseline"):
+        lines += _row(found["baseline"], found, axis, best=False)
+    return f'<section class="tz-panel"><div class="tz-board">{head}{lines}</div></section>'
+
+
+def _row(row: Found, found: Found, axis: Axis, *, best: bool) -> str:
+    base = row["id"].startswith("pixels/")
+    values = [tap["accuracy"] for tap in row["taps"]]
+    names = [tap["name"] for tap in row["taps"]]
+    said = "Accuracy from the first to the last layer: " + ", ".join(f"{100 * value:.0f} %" for value in values)
+    weights = f"{row['params']:.1f} M" if row["params"] else "none"
+    depth = spark(values, axis, said, names.index(row["best_tap"])) if len(values) > 1 else ""
+    return (
+        f'<div class="tz-row{" base" if base else ""}"><div class="name"><b>{esc(short(row["id"]))}{_badge(row, found)}</b>'
+        f"<small>{esc(_meta(row, base))}</small></div>"
+        f'<div class="whisk">{whisker(row["accuracy"], row["interval"], axis, best=best)}</div>'
+        f'<div class="fig big">{percent(row["accuracy"])}</div><div class="depth">{depth}</div>'
+        f'<div class="fig" data-name="a picture">{_ms(row["ms_per_picture"])}</div>'
+        f'<div class="fig" data-name="weights">{weights}</div></div>'
+    )
+
+
+def _badge(row: Found, found: Found) -> str:
+    ties = found.get("ties") or []
+    if row["id"] in ties and len(ties) > 1:
+        return '<span class="tz-badge">tie</span>'
+    if row.get("dropped_at"):
+        return '<span class="tz-badge warn">left early</span>'
+    return '<span class="tz-badge">best</span>' if [row["id"]] == ties else ""
+
+
+def _meta(row: Found, base: bool) -> str:
+    if base:
+        return "No network at all: what anything must beat"
+    licence = str(row["licence"])
+    use = {True: "commercial use", False: "no commercial use"}.get(row.get("commercial"), "licence unclear")
+    return f"{row['family']} · {licence} · {use}"
+
+
+def _ms(milliseconds: float) -> str:
+    return f"{milliseconds:.0f} ms" if milliseconds >= 1 else "< 1 ms"
+
+
+def _waiting(backbone: str, now: bool) -> str:
+    word = "measuring" if now else "waiting its turn"
+    return (
+        f'<div class="tz-row waiting{" busy" if now else ""}"><div class="name"><b>{esc(short(backbone))}</b>'
+        f'<small>{word}</small></div><div class="tz-track"><i style="width:0"></i></div></div>'
+    )
+
+
+def _unavailable(found: Found) -> str:
+    missing = found.get("unavailable") or []
+    return "".join(kit.say(f"{one['id']}: {one.get('problem', '')} {one.get('remedy', '')}", "wait") for one in missing)
+
+
+def _depth(found: Found, rows: list[Found]) -> str:
+    deep = [row for row in rows if len(row["taps"]) > 1][:3]
+    if not deep:
+        return ""
+    lines = []
+    for tone, row in enumerate(deep, 1):
+        last = max(len(row["taps"]) - 1, 1)
+        points = [(index / last, tap["accuracy"]) for index, tap in enumerate(row["taps"])]
+        band = [(index / last, *tap["interval"]) for index, tap in enumerate(row["taps"])] if tone == 1 else []
+        lines.append(Line(name=short(row["id"]), points=points, tone=tone, band=band, dots=True))
+    ends = [edge for row in deep for tap in row["taps"] for edge in tap["interval"]]
+    x = Axis(low=0, high=1, ticks=((0, "first layers"), (0.5, "middle"), (1, "last")), name="")
+    said = "Accuracy of a probe at each depth of " + ", ".join(line.name for line in lines)
+    note = "A probe at each depth. Where a middle layer does as well as the last, the pictures are unlike the photos that the network was trained on."
+    return kit.panel("How deep must it look?", plot(lines, x, shares(min(ends), max(ends)), said), note)
+
+
+def _map(found: Found) -> str:
+    place = found.get("quadrant")
+    if not place:
+        return ""
+    here = str(place["cell"])
+    cells = "".join(
+        f'<div class="{"here" if cell == here else ""}"><b>{esc(cell.capitalize())}</b><br>{esc(advice)}</div>'
+        for cell, advice in CELLS.items()
+    )
+    left = min(max(100 * place["p_alike"], 7), 93)
+    bottom = min(max(100 * place["p_large"], 9), 91)
+    body = (
+        f'<div class="tz-map"><span class="up">few pictures → many</span><div class="grid">{cells}'
+        f'<i style="left:{left:.0f}%;bottom:{bottom:.0f}%" title="your pictures"></i></div>'
+        '<span class="across">unlike the pretraining photos → alike</span></div>'
+        + kit.lesson(
+            "Overfitting",
+            "is learning the training pictures by heart. The fewer pictures, the fewer layers should be trained.",
+        )
+    )
+    return kit.panel("Where your pictures stand", body, str(place["sentence"]))
+
+
+def summary(found: Found) -> str:
+    """What is known in a few words, for the step above the screen."""
+    if found["state"] == "running":
+        return f"measuring, {len(found['backbones'])} of {len(found['asked'])}"
+    if not found["backbones"]:
+        return found["state"]
+    best = max(found["backbones"], key=lambda row: row["accuracy"])
+    return f"{plural(len(found['backbones']), 'backbone')}, best {percent(best['accuracy'], 0)}"
