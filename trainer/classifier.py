@@ -157,10 +157,11 @@ def save(
     """Write the folder that ``timm.create_model("local-dir:…")``, ``transformers.pipeline`` and ``load`` all read."""
     import warnings
 
+    import torch
     from timm.models import save_for_hf
 
     folder.mkdir(parents=True, exist_ok=True)
-    network.cpu().eval()
+    network.cpu().eval().to(memory_format=torch.contiguous_format)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         save_for_hf(
