@@ -98,8 +98,9 @@ class Form:
             figures.append((duration(plan.predicted_seconds), "expected on this machine"))
         if plan.predicted_accuracy is not None:
             figures.append((percent(plan.predicted_accuracy, 0), "right, as the comparison has it"))
-        why = strategies()[plan.strategy].why  # type: ignore[attr-defined]
-        return f'<div class="tz-stack">{kit.tiles(figures)}<p class="tz-lesson" style="margin:0!important"><b>Why so?</b> {esc(why)}</p></div>'
+        why = f"<b>Why so?</b> {esc(strategies()[plan.strategy].why)}"
+        lesson = f'<p class="tz-lesson" style="margin:0!important">{why}</p>'
+        return f'<div class="tz-stack">{kit.tiles(figures)}{lesson}</div>'
 
 
 def changes(values: Sequence[Any]) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def _classes(evaluation: Evaluation) -> str:
     rows = "".join(
         f'<tr><th scope="row">{esc(one["label"])}</th><td>{one["n"]}</td><td>{_share(one["precision"])}</td>'
         f"<td>{_share(one['recall'])}</td><td>{_share(one['f1'])}</td>"
-        f'<td class="wide">{whisker(one["recall"], one["interval"], axis) if one["recall"] is not None else ""}</td></tr>'
+        f'<td class="wide">{"" if one["recall"] is None else whisker(one["recall"], one["interval"], axis)}</td></tr>'
         for one in evaluation["per_class"][:200]
     )
     table = (

@@ -15,8 +15,8 @@ STAGES = {"features": "Reading features", "head": "Fitting the last layer", "tes
 TITLES = {"linear_head": "last layer", "full": "all layers"}
 EMPTY = """<div class="tz-two"><section class="tz-panel"><h3>Train the last layer</h3><p>Feature extraction: the
 pretrained network stays as it is and only a new last layer learns your classes. Few weights, so hardly anything to
-overfit. It takes seconds.</p></section><section class="tz-panel"><h3>Fine-tune all layers</h3><p>Every layer is adjusted
-a little by backpropagation, early ones least. Worth it with many pictures, or with pictures unlike everyday photos; it
+overfit. It takes seconds.</p></section><section class="tz-panel"><h3>Fine-tune all layers</h3><p>Every layer is
+adjusted a little by backpropagation, early ones least. Worth it with many pictures, or with pictures unlike everyday photos; it
 takes minutes to hours without a graphics card.</p></section></div>"""
 
 
@@ -120,13 +120,15 @@ def _accuracy(run: Run) -> str:
 
 def _loss(run: Run) -> str:
     held = [(float(epoch.step), epoch.loss) for epoch in run.epochs]
-    points = list(run.losses) or [(float(epoch.step), epoch.train_loss) for epoch in run.epochs]
+    points = [(float(step), loss) for step, loss in run.losses] or [
+        (float(epoch.step), epoch.train_loss) for epoch in run.epochs
+    ]
     if len(points) < 2:
         return ""
     top = max(value for _, value in points + held)
     y = Axis(low=0, high=top * 1.05 or 1, ticks=[(top * part, f"{top * part:.2g}") for part in (0, 0.25, 0.5, 0.75, 1)])
     lines = (
-        Line(name="learned from", points=[(float(a), b) for a, b in points], tone=2),
+        Line(name="learned from", points=points, tone=2),
         Line(name="held out", points=held),
     )
     x = _steps([int(at) for at, _ in points + held], "step")
@@ -135,7 +137,7 @@ def _loss(run: Run) -> str:
 
 
 def _steps(values: list[int], name: str) -> Axis:
-    low, high = min(values), max(max(values), min(values) + 1)
+    low, high = min(values), max(*values, min(values) + 1)
     middle = (low + high) // 2
     ticks = sorted({low, middle, high})
     return Axis(low=low, high=high, ticks=[(tick, f"{tick:,}") for tick in ticks], name=name)

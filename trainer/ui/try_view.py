@@ -1,4 +1,4 @@
-"""An answer as a person reads it: the label, how sure, what else it could be, and whether it knows such pictures at all."""
+"""An answer as a person reads it: the label, how sure, what else it could be, whether it knows such pictures at all."""
 
 from __future__ import annotations
 

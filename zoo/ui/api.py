@@ -1,4 +1,4 @@
-"""The page's API for what you have: stable names, plain values, the same functions that the screens and commands call."""
+"""The page's API for what you have: stable names, plain values, the functions that screens and commands call."""
 
 from __future__ import annotations
 

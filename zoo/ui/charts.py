@@ -58,7 +58,8 @@ def plot(lines: Sequence[Line], x: Axis, y: Axis, said: str, *, key: bool = True
     xs = "".join(f'<span style="left:{x.at(value)}%">{esc(word)}</span>' for value, word in x.ticks)
     named = f'<figcaption class="tz-axis">{esc(x.name)}</figcaption>' if x.name else ""
     return (
-        f'<figure class="tz-plot">{_key(lines) if key else ""}<div class="tz-area"><div class="tz-ys" aria-hidden="true">'
+        f'<figure class="tz-plot">{_key(lines) if key else ""}'
+        '<div class="tz-area"><div class="tz-ys" aria-hidden="true">'
         f'{ys}</div><svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{esc(said)}">'
         f'{grid}{drawn}</svg><div class="tz-xs" aria-hidden="true">{xs}</div></div>{named}</figure>'
     )
@@ -105,7 +106,8 @@ def _cell(count: int, share: float, right: bool, truth: str, said: str) -> str:
     mixed = f"color-mix(in srgb, {hue} {round(12 + 76 * share) if count else 0}%, var(--tz-card))"
     strong = " strong" if right and share > 0.45 else ""
     title = f"{truth} said to be {said}: {count}"
-    return f'<td class="{"r" if right else "w"}{strong}" style="background:{mixed}" title="{esc(title)}">{count or "·"}</td>'
+    kind = ("r" if right else "w") + strong
+    return f'<td class="{kind}" style="background:{mixed}" title="{esc(title)}">{count or "·"}</td>'
 
 
 def _line(line: Line, x: Axis, y: Axis) -> str:

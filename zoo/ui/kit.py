@@ -1,4 +1,4 @@
-"""Pieces every screen shares: words made safe, the seat of one browser, the heading, the strip of pictures, what is next."""
+"""Pieces every screen shares: words made safe, one browser's seat, the heading, strips of pictures, what is next."""
 
 from __future__ import annotations
 
