@@ -135,3 +135,12 @@ def test_every_command_it_shows_is_one_that_the_room_has(row: tuple[str, str, st
     done = subprocess.run(asked, cwd=TOP, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert set(re.findall(r"--[a-z-]+", options)) <= set(re.findall(r"--[a-z-]+", done.stdout))
+
+
+def test_the_api_has_the_names_it_says() -> None:
+    section = README.partition("## API")[2].partition("\n## ")[0]
+    screens = [
+        path.read_text(encoding="utf-8") for room in ("zoo", "trainer") for path in (TOP / room / "ui").glob("*.py")
+    ]
+    offered = {name for text in screens for name in re.findall(r'api_name="([a-z]+)"', text)}
+    assert set(re.findall(r"`/([a-z]+)`", section)) == offered

@@ -16,8 +16,8 @@ TITLES = {"linear_head": "last layer", "full": "all layers"}
 EMPTY = """<div class="tz-two"><section class="tz-panel"><h3>Train the last layer</h3><p>Feature extraction: the
 pretrained network stays as it is and only a new last layer learns your classes. Few weights, so hardly anything to
 overfit. It takes seconds.</p></section><section class="tz-panel"><h3>Fine-tune all layers</h3><p>Every layer is
-adjusted a little by backpropagation, early ones least. Worth it with many pictures, or with pictures unlike everyday photos; it
-takes minutes to hours without a graphics card.</p></section></div>"""
+adjusted a little by backpropagation, early ones least. Worth it with many pictures, or with pictures unlike everyday
+photos; it takes minutes to hours without a graphics card.</p></section></div>"""
 
 
 def run_html(run: Run) -> str:
