@@ -28,7 +28,8 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
     """The page, ready to launch; ``local`` says that only this computer can reach it."""
     store = Store(settings.home)
     runs, comparisons, shelf = Runs(store, settings), Comparisons(store, settings), Shelf()
-    with gr.Blocks(title="Transfer Zoo", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
+    page = gr.Blocks(title="Transfer Zoo", analytics_enabled=False, delete_cache=(3600, 24 * 3600))
+    with page:
         seat = Seat.take()
         gr.HTML(kit.masthead())
         steps = gr.HTML(_stepper("data", {}), js_on_load=CLICKED)
@@ -70,9 +71,7 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
         seat.step.change(turn, seat.step, list(screens.values()), **QUIET)
         moments = [seat.step.change, *(one.change for one in ids), compared.change, trained.change]
         gr.on(moments, describe, [seat.step, *ids], steps, **QUIET)
-        page.load(adopt, seat.run, [seat.run, seat.step, seat.dataset], **QUIET).then(
-            lambda run: run, seat.run, None, **QUIET
-        )
+        page.load(adopt, seat.run, [seat.run, seat.step, seat.dataset], **QUIET)
         seat.run.change(None, seat.run, None, js=ADDRESS)
         api.offer(store, settings, comparisons, local=local)
         runs_api.offer(store, settings, runs, comparisons, shelf, local=local)
@@ -88,7 +87,7 @@ def _standing(
     store: Store, comparisons: Comparisons, runs: Runs, dataset: str, comparison: str, run_id: str
 ) -> dict[str, tuple[str, bool]]:
     """For each step what there is, in a few words, and whether it is done."""
-    standing = {key: ("", False) for key in STEPS}
+    standing = dict.fromkeys(STEPS, ("", False))
     try:
         known = Dataset.load(store, dataset)
         standing["data"] = (f"{plural(len(known), 'picture')}, {plural(len(known.classes), 'class')}", True)

@@ -49,7 +49,7 @@ class Form:
                     [], label="Backbone", info="The compared ones, or any other id.", allow_custom_value=True
                 )
                 strategy = gr.Radio(
-                    [(one.title, name) for name, one in strategies().items()],
+                    [(strategies()[name].title, name) for name in sorted(strategies(), key=_cheapest_first)],
                     label="How deep to train",
                     elem_classes="tz-choices",
                 )
@@ -108,6 +108,10 @@ def changes(values: Sequence[Any]) -> dict[str, Any]:
     found = {name: value for name, value in zip(NAMES, values, strict=True) if value not in (None, "")}
     whole = {name: int(found[name]) for name in WHOLE if name in found}
     return found | whole | {"backbone": str(found.get("backbone", "")).strip()}
+
+
+def _cheapest_first(name: str) -> tuple[bool, str]:
+    return name != "linear_head", name
 
 
 def _knobs() -> tuple[Any, ...]:

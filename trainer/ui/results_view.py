@@ -33,7 +33,7 @@ def _hardest(evaluation: Evaluation, dataset: Dataset, store: Store) -> str:
         return ""
     pictures = Pictures.open(store, dataset)
     cells = "".join(
-        f'<figure><img src="{image(pictures[places[one["path"]]], 160)}" alt="{esc(one["path"])}" loading="lazy">'
+        f'<figure><img src="{image(pictures[places[one["path"]]], 160)}" alt="{esc(one["path"])}">'
         f"<figcaption><b>{esc(one['label'])}</b><br>taken for {esc(one['predicted'])}</figcaption></figure>"
         for one in shown
     )

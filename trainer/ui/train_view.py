@@ -13,6 +13,11 @@ from zoo.ui.kit import duration, esc, percent
 TONES = {"finished": "", "running": "warn", "queued": "warn", "stopped": "warn", "failed": "bad", "lost": "bad"}
 STAGES = {"features": "Reading features", "head": "Fitting the last layer", "test": "Looking at the test part, once"}
 TITLES = {"linear_head": "last layer", "full": "all layers"}
+OVERFITTING = ("Overfitting", "shows as a gap: better and better on what it learned from, no better on the rest.")
+REGULARISATION = (
+    "Regularisation",
+    "keeps the layer’s weights small. Too loose, it learns its pictures by heart: overfitting. The best is kept.",
+)
 EMPTY = """<div class="tz-two"><section class="tz-panel"><h3>Train the last layer</h3><p>Feature extraction: the
 pretrained network stays as it is and only a new last layer learns your classes. Few weights, so hardly anything to
 overfit. It takes seconds.</p></section><section class="tz-panel"><h3>Fine-tune all layers</h3><p>Every layer is
@@ -110,15 +115,21 @@ def _accuracy(run: Run) -> str:
         Line(name="learned from", points=seen, tone=2, dashed=True),
     )
     ends = [value for _, value in held + seen] + [edge for _, low, high in band for edge in (low, high)]
-    said = f"Accuracy by pass: {percent(held[-1][1])} on held-out pictures after {len(held)}"
-    lesson = kit.lesson(
-        "Overfitting", "shows as a gap: better and better on what it learned from, no better on the rest."
-    )
-    chart = plot(lines, _steps([int(at) for at, _ in held], "pass"), shares(min(ends), max(ends)), said)
-    return kit.panel("Accuracy", chart + lesson)
+    said = f"Accuracy of {percent(held[-1][1])} on held-out pictures after {len(held)}"
+    head = _fits_head(run)
+    x = _steps([int(at) for at, _ in held], "candidate, the strictest first" if head else "pass")
+    lesson = kit.lesson(*(REGULARISATION if head else OVERFITTING))
+    return kit.panel("Accuracy", plot(lines, x, shares(min(ends), max(ends)), said) + lesson)
+
+
+def _fits_head(run: Run) -> bool:
+    """Whether its epochs are candidates for one linear layer rather than passes over the pictures."""
+    return run.plan is not None and run.plan.strategy == "linear_head"
 
 
 def _loss(run: Run) -> str:
+    if _fits_head(run):
+        return ""
     held = [(float(epoch.step), epoch.loss) for epoch in run.epochs]
     points = [(float(step), loss) for step, loss in run.losses] or [
         (float(epoch.step), epoch.train_loss) for epoch in run.epochs

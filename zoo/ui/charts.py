@@ -102,9 +102,9 @@ def heat(counts: Sequence[Sequence[int]], names: Sequence[str]) -> str:
 
 
 def _cell(count: int, share: float, right: bool, truth: str, said: str) -> str:
-    hue = "var(--tz-main)" if right else "var(--tz-amber-fill)"
-    mixed = f"color-mix(in srgb, {hue} {round(12 + 76 * share) if count else 0}%, var(--tz-card))"
-    strong = " strong" if right and share > 0.45 else ""
+    hue = "var(--tz-heat)" if right else "var(--tz-heat-wrong)"
+    mixed = f"color-mix(in srgb, {hue} {round(14 + 80 * share) if count else 0}%, var(--tz-card))"
+    strong = " strong" if right and share > 0.8 else ""
     title = f"{truth} said to be {said}: {count}"
     kind = ("r" if right else "w") + strong
     return f'<td class="{kind}" style="background:{mixed}" title="{esc(title)}">{count or "·"}</td>'

@@ -30,7 +30,7 @@ def comparison_html(found: Found) -> str:
     axis = _axis(rows, found)
     parts = [_state(found), _board(found, rows, axis), _unavailable(found)]
     if rows and found["state"] != "running":
-        parts.append(f'<div class="tz-two">{_depth(found, rows)}{_map(found)}</div>')
+        parts.append(f'<div class="tz-two">{_depth(rows)}{_map(found)}</div>')
     return f'<div class="tz-stack">{"".join(parts)}</div>'
 
 
@@ -56,7 +56,8 @@ def _basis(found: Found) -> str:
     seconds = (found.get("seconds") or {}).get("total")
     took = f" in {duration(seconds)}" if seconds else ""
     return (
-        f"<p>Measured on {found['pictures']:,} pictures{took}, each left out in turn. {found['held_back']:,} test pictures "
+        f"<p>Measured on {found['pictures']:,} pictures{took}, each left out in turn. "
+        f"{found['held_back']:,} test pictures "
         f"were not looked at. Ranges hold 95 % of the time; where they overlap, call it a tie.</p>"
     )
 
@@ -96,8 +97,9 @@ def _row(row: Found, found: Found, axis: Axis, *, best: bool) -> str:
     weights = f"{row['params']:.1f} M" if row["params"] else "none"
     depth = spark(values, axis, said, names.index(row["best_tap"])) if len(values) > 1 else ""
     return (
-        f'<div class="tz-row{" base" if base else ""}"><div class="name"><b>{esc(short(row["id"]))}{_badge(row, found)}</b>'
-        f"<small>{esc(_meta(row, base))}</small></div>"
+        f'<div class="tz-row{" base" if base else ""}"><div class="name">'
+        f"<b>{esc('Pixels alone' if base else short(row['id']))}{_badge(row, found)}</b>"
+        f"<small>{esc(_meta(row, found, base))}</small></div>"
         f'<div class="whisk">{whisker(row["accuracy"], row["interval"], axis, best=best)}</div>'
         f'<div class="fig big">{percent(row["accuracy"])}</div><div class="depth">{depth}</div>'
         f'<div class="fig" data-name="a picture">{_ms(row["ms_per_picture"])}</div>'
@@ -114,12 +116,12 @@ def _badge(row: Found, found: Found) -> str:
     return '<span class="tz-badge">best</span>' if [row["id"]] == ties else ""
 
 
-def _meta(row: Found, base: bool) -> str:
+def _meta(row: Found, found: Found, base: bool) -> str:
     if base:
-        return "No network at all: what anything must beat"
+        return f"No network; guessing is right on {percent(found['chance'], 0)}"
     licence = str(row["licence"])
-    use = {True: "commercial use", False: "no commercial use"}.get(row.get("commercial"), "licence unclear")
-    return f"{row['family']} · {licence} · {use}"
+    use = {True: "", False: " · not for commercial use", None: " · check its licence"}[row.get("commercial")]
+    return f"{row['family']} · {licence}{use}"
 
 
 def _ms(milliseconds: float) -> str:
@@ -139,7 +141,7 @@ def _unavailable(found: Found) -> str:
     return "".join(kit.say(f"{one['id']}: {one.get('problem', '')} {one.get('remedy', '')}", "wait") for one in missing)
 
 
-def _depth(found: Found, rows: list[Found]) -> str:
+def _depth(rows: list[Found]) -> str:
     deep = [row for row in rows if len(row["taps"]) > 1][:3]
     if not deep:
         return ""
@@ -152,7 +154,10 @@ def _depth(found: Found, rows: list[Found]) -> str:
     ends = [edge for row in deep for tap in row["taps"] for edge in tap["interval"]]
     x = Axis(low=0, high=1, ticks=((0, "first layers"), (0.5, "middle"), (1, "last")), name="")
     said = "Accuracy of a probe at each depth of " + ", ".join(line.name for line in lines)
-    note = "A probe at each depth. Where a middle layer does as well as the last, the pictures are unlike the photos that the network was trained on."
+    note = (
+        "A probe at each depth. Where a middle layer does as well as the last, the pictures are unlike the photos "
+        "that the network was trained on."
+    )
     return kit.panel("How deep must it look?", plot(lines, x, shares(min(ends), max(ends)), said), note)
 
 
@@ -184,6 +189,6 @@ def summary(found: Found) -> str:
     if found["state"] == "running":
         return f"measuring, {len(found['backbones'])} of {len(found['asked'])}"
     if not found["backbones"]:
-        return found["state"]
+        return str(found["state"])
     best = max(found["backbones"], key=lambda row: row["accuracy"])
     return f"{plural(len(found['backbones']), 'backbone')}, best {percent(best['accuracy'], 0)}"

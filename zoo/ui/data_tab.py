@@ -58,7 +58,7 @@ def place(seat: Seat, store: Store, settings: Settings, *, local: bool) -> None:
     def show(dataset_id: str) -> list[Any]:
         try:
             dataset = Dataset.load(store, dataset_id)
-            body = dataset_html(dataset, store)
+            body = dataset_html(dataset, store, settings)
         except NotFound:
             return [gr.Column(visible=True), gr.HTML("", visible=False), *after.now(WELCOME, "sample")]
         except StudioError as error:

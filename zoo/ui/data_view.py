@@ -10,7 +10,9 @@ from collections import Counter
 import numpy as np
 
 from zoo.dataset import PARTS, Dataset, Skipped, split
+from zoo.health import check
 from zoo.pictures import Pictures
+from zoo.settings import Settings
 from zoo.store import Store
 from zoo.ui import kit
 from zoo.ui.kit import esc, plural
@@ -27,7 +29,7 @@ PURPOSES = {
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def dataset_html(dataset: Dataset, store: Store) -> str:
+def dataset_html(dataset: Dataset, store: Store, settings: Settings) -> str:
     """Everything the Data screen says about ``dataset``."""
     twins = _twins(dataset)
     counts = list(dataset.counts.values())
@@ -41,7 +43,7 @@ def dataset_html(dataset: Dataset, store: Store) -> str:
     parts = [
         f'<h3 class="tz-title">{esc(dataset.title)}</h3>',
         kit.tiles(figures),
-        _warnings(dataset),
+        _health(check(dataset, store, settings, labels=False).sentences),
         _classes(dataset, Pictures.open(store, dataset)),
         f'<div class="tz-two">{_split(dataset)}{_twins_html(dataset, twins)}</div>',
         _skipped(dataset.skipped),
@@ -49,12 +51,11 @@ def dataset_html(dataset: Dataset, store: Store) -> str:
     return f'<div class="tz-stack">{"".join(parts)}</div>'
 
 
-def _warnings(dataset: Dataset) -> str:
-    few = [name for name, count in dataset.counts.items() if count < 5]
-    if not few:
-        return ""
-    named = ", ".join(few[:5]) + (" and more" if len(few) > 5 else "")
-    return kit.say(f"Fewer than five pictures of {named}: accuracy for these will be a guess. Add more.", "wait")
+def _health(sentences: tuple[str, ...]) -> str:
+    """What is worth knowing before anything is trained, the gravest first."""
+    if not sentences:
+        return kit.say("Nothing looks wrong with these pictures.", "good")
+    return f'<div class="tz-stack tight">{"".join(kit.say(sentence, "wait") for sentence in sentences)}</div>'
 
 
 def _classes(dataset: Dataset, pictures: Pictures) -> str:

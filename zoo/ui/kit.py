@@ -150,7 +150,7 @@ def image(picture: Picture, side: int = 112) -> str:
 def strip(pictures: Sequence[Picture], names: Sequence[str], side: int = 112) -> str:
     """Small pictures side by side, each named for those who cannot see it."""
     cells = (
-        f'<img src="{image(picture, side)}" alt="{esc(name)}" title="{esc(name)}" loading="lazy">'
+        f'<img src="{image(picture, side)}" alt="{esc(name)}" title="{esc(name)}">'
         for picture, name in zip(pictures, names, strict=True)
     )
     return f'<div class="tz-strip">{"".join(cells)}</div>'
