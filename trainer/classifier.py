@@ -183,7 +183,6 @@ def _timm_names(preprocessing: Preprocessing) -> dict[str, Any]:
     size = preprocessing.size
     return {
         "input_size": [3, size, size],
-        "fixed_input_size": True,
         "interpolation": preprocessing.interpolation,
         "crop_pct": preprocessing.crop,
         "crop_mode": "squash" if preprocessing.squash else "center",

@@ -1,4 +1,4 @@
-"""The linear head: the best out of fold of logistic regressions and a shrunk discriminant analysis on frozen features."""
+"""The linear head: logistic regression, shrunk discriminant analysis or their mean, whichever errs least out of fold."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainer.events import Epoch
 from zoo.probe import accuracy_interval
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # of logistic regression: inverse penalties, from the strictest on
-CANDIDATES = len(STRENGTHS) + 1
+CANDIDATES = len(STRENGTHS) + 2  # discriminant analysis, and its mean with the best regression
 FOLDS = 4
 
 Rows = NDArray[np.float64]
@@ -26,7 +26,7 @@ Fit = Callable[[Rows, NDArray[np.int64], int], Linear]
 
 @dataclass(frozen=True)
 class Head:
-    """A linear classifier on raw features.
+    """A linear classifier on raw features, its logits scaled to the temperature that was right out of fold.
 
     Attributes:
         weight: (C, D); bias: (C,).
@@ -62,36 +62,57 @@ def fit_head(
     z = (x - mean) / scale
     u, s, vt = np.linalg.svd(z, full_matrices=False)
     spanned = u * s  # (N, min(N, D)): the same points in fewer coordinates
-    candidates: list[tuple[Rows, Fit]] = [(spanned, partial(_regression, strength)) for strength in STRENGTHS]
-    candidates.append((z, _discriminant))
+    kinds: list[tuple[Rows, Fit]] = [(spanned, partial(_regression, strength)) for strength in STRENGTHS]
+    kinds.append((z, _discriminant))
     fold = _folds(y, groups, seed)
-    best: tuple[float, int, float] | None = None
-    for number, (rows, fit) in enumerate(candidates):
-        epoch = _tried(rows, fit, y, groups, fold, classes, number + 1, None if best is None else best[0])
-        if epoch.best:
-            best = epoch.loss, number, epoch.accuracy
-        yield epoch
-    assert best is not None
-    rows, fit = candidates[best[1]]
-    weight, bias = fit(rows, y, classes)
-    weight = (weight if rows is z else weight @ vt) / scale
-    yield Head(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32), best[2])
+    tried: list[_Tried] = []
+    for number in range(1, CANDIDATES + 1):
+        begun = time.perf_counter()
+        if number <= len(kinds):
+            tried.append(_tried(*kinds[number - 1], y, fold, classes))
+        else:
+            tried.append(_mean(min(tried[:-1], key=lambda one: one.loss), tried[-1], y))
+        right = tried[-1].without.argmax(axis=1) == y
+        yield Epoch(
+            epoch=number,
+            step=number,
+            train_loss=log_loss(softmax(tried[-1].within), y),
+            train_accuracy=float((tried[-1].within.argmax(axis=1) == y).mean()),
+            loss=tried[-1].loss,
+            accuracy=float(right.mean()),
+            interval=accuracy_interval(right, groups),
+            seconds=time.perf_counter() - begun,
+            best=tried[-1].loss == min(one.loss for one in tried),
+        )
+    best = min(tried, key=lambda one: one.loss)
+    weight, bias = np.zeros((classes, x.shape[1])), np.zeros(classes)
+    for (rows, fit), part in zip(kinds, tried, strict=False):
+        if part in best.parts or part is best:
+            w, b = (values / part.temperature for values in fit(rows, y, classes))
+            weight, bias = weight + (w if rows is z else w @ vt), bias + b
+    count = max(len(best.parts), 1)
+    weight, bias = weight / scale / count / best.scale, bias / count / best.scale
+    expected = float((best.without.argmax(axis=1) == y).mean())
+    yield Head(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32), expected)
 
 
-def _tried(
-    rows: Rows,
-    fit: Fit,
-    y: NDArray[np.int64],
-    groups: NDArray[np.int64],
-    fold: NDArray[np.int64],
-    classes: int,
-    number: int,
-    to_beat: float | None,
-) -> Epoch:
-    """One candidate, each row judged by the fit without its fold."""
-    begun = time.perf_counter()
-    without = np.zeros((len(y), classes))
-    within = np.zeros((len(y), classes))
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """One candidate: (N, C) logits of each row by fits without it and with it, already divided by ``temperature``.
+
+    ``parts`` are the two a mean is made of, and ``scale`` the temperature of that mean.
+    """
+
+    without: Rows
+    within: Rows
+    loss: float
+    temperature: float = 1.0
+    parts: tuple[_Tried, ...] = ()
+    scale: float = 1.0
+
+
+def _tried(rows: Rows, fit: Fit, y: NDArray[np.int64], fold: NDArray[np.int64], classes: int) -> _Tried:
+    without, within = np.zeros((len(y), classes)), np.zeros((len(y), classes))
     for part in range(int(fold.max()) + 1):
         inside = fold != part
         if len(np.unique(y[inside])) < 2:
@@ -99,20 +120,16 @@ def _tried(
         weight, bias = fit(rows[inside], y[inside], classes)
         logits = rows @ weight.T + bias
         without[~inside], within[inside] = logits[~inside], logits[inside]
-    right = without.argmax(axis=1) == y
     temperature = fit_temperature(without, y)
-    loss = log_loss(softmax(without / temperature), y)
-    return Epoch(
-        epoch=number,
-        step=number,
-        train_loss=log_loss(softmax(within / temperature), y),
-        train_accuracy=float((within.argmax(axis=1) == y).mean()),
-        loss=loss,
-        accuracy=float(right.mean()),
-        interval=accuracy_interval(right, groups),
-        seconds=time.perf_counter() - begun,
-        best=to_beat is None or loss < to_beat,
-    )
+    without, within = without / temperature, within / temperature
+    return _Tried(without, within, log_loss(softmax(without), y), temperature)
+
+
+def _mean(one: _Tried, other: _Tried, y: NDArray[np.int64]) -> _Tried:
+    """The mean of two linear classifiers is one, and where they err differently it is better than both."""
+    without, within = (one.without + other.without) / 2, (one.within + other.within) / 2
+    scale = fit_temperature(without, y)
+    return _Tried(without / scale, within / scale, log_loss(softmax(without / scale), y), 1.0, (one, other), scale)
 
 
 def _regression(strength: float, rows: Rows, y: NDArray[np.int64], classes: int) -> Linear:
@@ -126,18 +143,38 @@ def _regression(strength: float, rows: Rows, y: NDArray[np.int64], classes: int)
 
 
 def _discriminant(rows: Rows, y: NDArray[np.int64], classes: int) -> Linear:
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    """Linear discriminant analysis, Σ the shrunk within-class covariance: weights Σ⁻¹μ, biases −½μᵀΣ⁻¹μ + ln share.
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a feature that never varies divides by zero and drops out
-        model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(rows, y)
-    return _spread(model.coef_, model.intercept_, model.classes_, classes)
+    The shrinkage is the mean over the classes of what each asks for by itself: pooled, they would ask for too little.
+    Σ⁻¹ comes from the singular values of the centred rows, so it costs min(N, k) rather than k cubed.
+    """
+    from sklearn.covariance import ledoit_wolf_shrinkage
+
+    known, member = np.unique(y, return_inverse=True)
+    spread = rows.std(axis=0)
+    scale = np.where(spread > 1e-9, spread, 1.0)
+    points = rows / scale
+    means = np.stack([points[member == place].mean(axis=0) for place in range(len(known))])
+    centred = points - means[member]
+    share = np.bincount(member) / len(y)
+    shrinkage = float(
+        sum(
+            weight * ledoit_wolf_shrinkage(centred[member == place], assume_centered=True)
+            for place, weight in enumerate(share)
+        )
+    )
+    floor = max(shrinkage * float((centred**2).mean()), 1e-9)
+    _, s, vt = np.linalg.svd(centred, full_matrices=False)
+    seen = (1 - shrinkage) * s**2 / len(points)
+    weight = (means @ vt.T * (1 / (seen + floor) - 1 / floor)) @ vt + means / floor
+    bias = -0.5 * (weight * means).sum(axis=1) + np.log(share)
+    return _spread(weight / scale, bias, known, classes)
 
 
 def _spread(coefficients: Rows, intercepts: Rows, known: NDArray[np.int64], classes: int) -> Linear:
     """One row a class; scikit-learn writes one row for two classes, and none for a class it never saw."""
     weight, bias = np.zeros((classes, coefficients.shape[1])), np.full(classes, -1e3)
-    if len(known) == 2:
+    if len(coefficients) == 1:
         coefficients, intercepts = np.vstack([-coefficients, coefficients]) / 2, np.r_[-intercepts, intercepts] / 2
     weight[known], bias[known] = coefficients, intercepts
     return weight, bias

@@ -26,7 +26,7 @@ class Full:
     def fit(self, job: Job) -> Iterator[Event | Trained]:
         from trainer.finetune import finetune  # brings torch, which listing the strategies must not
 
-        rows = job.split.of("train", "select")
+        rows = job.split.of("train")  # the select part judges the epochs, so the head may not know it either
         yield Progress(stage="head", done=0, total=len(rows))
         features = job.extractor.rows(rows)
         head: Head | None = None
