@@ -1,4 +1,4 @@
-"""The linear head: logistic regression, shrunk discriminant analysis or their mean, whichever errs least out of fold."""
+"""The linear head: logistic regression, shrunk discriminant analysis or their mean, whichever errs least unseen."""
 
 from __future__ import annotations
 
