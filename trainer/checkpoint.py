@@ -35,7 +35,7 @@ class Checkpoints:
         path = self._folder / "newest.pt"
         if not path.is_file():
             return None
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location=device.type, weights_only=True)  # not cpu:0
         torch.set_rng_state(state.pop(RANDOM).cpu())
         return state
 

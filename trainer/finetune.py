@@ -63,7 +63,7 @@ def finetune(job: Job, network: nn.Module) -> Iterator[Event | nn.Module]:
             if isinstance(event, Stopped):
                 return
         yield tuning.judge(time.perf_counter() - begun)
-        if plan.budget_seconds is not None and at.spent > plan.budget_seconds:
+        if plan.budget_seconds is not None and tuning.agreed(at.spent > plan.budget_seconds):
             break
     yield tuning.best()
 
@@ -145,11 +145,11 @@ class _Tuning:
                 yield Step(step=at.step, epoch=at.epoch + 1, loss=mean_loss, learning_rate=rate)
                 at.spent += time.perf_counter() - since
                 since = time.perf_counter()
-                if self._agreed(self.job.stop()):
+                if self.agreed(self.job.stop()):
                     self._save()
                     yield Stopped(step=at.step)
                     return
-                if self._agreed(time.perf_counter() - self.saved > SAVE_EVERY):
+                if self.agreed(time.perf_counter() - self.saved > SAVE_EVERY):
                     self._save()
 
     def judge(self, seconds: float) -> Epoch:
@@ -225,7 +225,7 @@ class _Tuning:
         loss, right, seen = counted.tolist()
         return loss, right, seen
 
-    def _agreed(self, mine: bool) -> bool:
+    def agreed(self, mine: bool) -> bool:
         """What the first process thinks, on all of them."""
         import torch
 

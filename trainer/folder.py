@@ -5,12 +5,13 @@ QUEUED, RESUME, STOP    the page or the command line: what a person asked for; t
 state.json              the supervisor: which ticket it took up, which process has it, how that ended
 events.jsonl            the worker: what happened
 checkpoint, classifier  the worker
-log.txt                 whatever the worker's process prints, for the curious
+log.txt                 whatever the processes of the latest attempt print, for the curious
 """
 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,8 @@ from trainer.plan import Plan
 from trainer.processes import Process
 from zoo.errors import BadPlan
 from zoo.store import read_json, write_json
+
+ERROR = re.compile(r"\b\w+(Error|Exception): \S.*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,8 +166,13 @@ class RunFolder:
                 lines = file.read().decode(errors="replace").split("\n")
         except FileNotFoundError:
             lines = []
-        said = [line.strip() for line in lines if line.strip()]
-        return f"{said[-1][:200].rstrip('.')}." if said else "it said nothing."
+        said = [line.strip() for line in lines if any(map(str.isalpha, line))]
+        errors = [found[0] for line in said if (found := ERROR.search(line))]
+        if not said:
+            return "it said nothing."
+        if errors and "SIGKILL" not in said[-1]:  # a launcher ends with the root cause; its other workers just followed
+            return f"{errors[-1][:200].rstrip('.')}."
+        return f"{said[-1][:200].rstrip('.')}."
 
     @property
     def _events(self) -> Path:

@@ -6,6 +6,7 @@ Life and death are told by process identity and by durations, never by the time 
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -210,13 +211,12 @@ def _outcome(attempt: Attempt) -> tuple[Literal["ended", "lost", "stopped"], str
 
 
 def _epitaph(status: int | None, folder: RunFolder) -> str:
-    match status:
-        case None:
-            return "The worker vanished while nobody was watching; it can be resumed from its last checkpoint."
-        case -9:
-            return (
-                "The worker was killed, most likely because the machine ran out of memory; "
-                "resume it from its last checkpoint, or start it again with a smaller batch."
-            )
-        case _:
-            return f"The worker ended unexpectedly, with status {status}: {folder.last_words()}"
+    words = folder.last_words()
+    if status is None:
+        return "The worker vanished while nobody was watching; it can be resumed from its last checkpoint."
+    if status == -signal.SIGKILL or "SIGKILL" in words:  # the second is how a launcher tells it of its workers
+        return (
+            "The worker was killed, most likely because the machine ran out of memory; "
+            "resume it from its last checkpoint, or start it again with a smaller batch."
+        )
+    return f"The worker ended unexpectedly, with status {status}: {words}"

@@ -102,6 +102,24 @@ def test_a_worker_that_dies_without_a_word_is_lost_and_its_last_line_is_shown(ru
     assert run.resumable
 
 
+@pytest.mark.parametrize(
+    ("printed", "words"),
+    [
+        ("Traceback:\n  x\nValueError: no such thing\n", "ValueError: no such thing."),
+        ("[rank0]: torch.SomeError: too odd.\nlauncher.ChildFailedError:\n  rank: 0\n=====\n", "SomeError: too odd."),
+        ("Killed by hand\n\n====\n", "Killed by hand."),
+        (
+            "RuntimeError: reset by peer\nRoot cause:\nSignal 9 (SIGKILL) received by PID 5\n",
+            "Signal 9 (SIGKILL) received by PID 5.",
+        ),
+        ("", "it said nothing."),
+    ],
+)
+def test_the_last_words_of_a_worker_are_its_error(tmp_path: Path, printed: str, words: str) -> None:
+    (tmp_path / "log.txt").write_text(printed)
+    assert RunFolder(tmp_path).last_words() == words
+
+
 def test_a_worker_that_lingers_after_its_last_word_makes_room_for_the_next(runs: Runs) -> None:
     first, second = runs.start(small_plan(3, seed=LINGERING)), runs.start(small_plan(3))
     until(lambda: ended(runs, second))

@@ -29,7 +29,7 @@ class Local:
     def submit(self, run_dir: Path, plan: Plan) -> Process:
         if present := tagged(run_dir):
             return present[0]
-        with (run_dir / "log.txt").open("ab") as log:
+        with (run_dir / "log.txt").open("wb") as log:
             child = subprocess.Popen(
                 [sys.executable, *_launcher(plan.processes), *self._worker, str(run_dir)],
                 cwd=HERE,
