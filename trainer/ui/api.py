@@ -66,9 +66,9 @@ def offer(store: Store, settings: Settings, runs: Runs, comparisons: Comparisons
         for path in pictures:
             try:
                 picture = read_picture(readable(path, local=local))
-                rows.append({"path": path} | classifier.predict([picture])[0].as_json())
+                rows.append({"file": path} | classifier.predict([picture])[0].as_json())
             except StudioError as error:
-                rows.append({"path": path, "error": str(error)})
+                rows.append({"file": path, "error": str(error)})
         return rows
 
     @spoken()

@@ -30,6 +30,9 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
     runs, comparisons, shelf = Runs(store, settings), Comparisons(store, settings), Shelf()
     page = gr.Blocks(title="Transfer Zoo", analytics_enabled=False, delete_cache=(3600, 24 * 3600))
     with page:
+        # Before the screens, whose own functions would otherwise take the names.
+        api.offer(store, settings, comparisons, local=local)
+        runs_api.offer(store, settings, runs, comparisons, shelf, local=local)
         seat = Seat.take()
         gr.HTML(kit.masthead())
         steps = gr.HTML(_stepper("data", {}), js_on_load=CLICKED)
@@ -73,8 +76,6 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
         gr.on(moments, describe, [seat.step, *ids], steps, **QUIET)
         page.load(adopt, seat.run, [seat.run, seat.step, seat.dataset], **QUIET)
         seat.run.change(None, seat.run, None, js=ADDRESS)
-        api.offer(store, settings, comparisons, local=local)
-        runs_api.offer(store, settings, runs, comparisons, shelf, local=local)
     return page
 
 

@@ -34,6 +34,13 @@ def readable(path: str, *, local: bool) -> Path:
     return asked
 
 
+def plain(value: Any) -> Any:
+    """``value`` with every "path" called "file": Gradio's client takes whatever has a path for a file to fetch."""
+    if isinstance(value, dict):
+        return {"file" if key == "path" else key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def offer(store: Store, settings: Settings, comparisons: Comparisons, *, local: bool) -> None:
     """Add the named endpoints to the page under construction."""
 
@@ -41,13 +48,14 @@ def offer(store: Store, settings: Settings, comparisons: Comparisons, *, local: 
     def intake(source: str) -> dict[str, Any]:
         """Read pictures: "sample", or the path of a folder of class folders or of a zip. Gives the dataset's id."""
         dataset = take(source if source == "sample" else readable(source, local=local), store, settings)
-        skipped = [{"path": one.path, "why": one.why} for one in dataset.skipped]
+        skipped = [{"file": one.path, "why": one.why} for one in dataset.skipped]
         return {"dataset": dataset.id, "pictures": len(dataset), "classes": dataset.counts, "skipped": skipped}
 
     @spoken()
     def check(dataset: str) -> dict[str, Any]:
         """The health report of a dataset, without doubting its labels (the command line does that, too)."""
-        return health(Dataset.load(store, dataset), store, settings, labels=False).as_json()
+        report: dict[str, Any] = plain(health(Dataset.load(store, dataset), store, settings, labels=False).as_json())
+        return report
 
     def compare(dataset: str, backbones: list[str], budget: float = 0) -> Iterator[dict[str, Any]]:
         """Compare backbones on a dataset; budget in seconds, 0 for none. Yields the comparison as it grows."""

@@ -1,0 +1,160 @@
+"""The real page in a process of its own, and a visitor in a real Chromium who notes whatever should not happen."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.get_chromium import chromium
+from tests.trainer.conftest import end_everything
+from zoo.store import Store
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A page that answers at ``url``."""
+
+    url: str
+    pid: int
+    home: Path
+    seconds: float  # from its start to its first answer
+
+    @property
+    def holds_torch(self) -> bool:
+        return "libtorch" in Path(f"/proc/{self.pid}/maps").read_text()
+
+
+@contextmanager
+def served(home: Path, *arguments: str) -> Iterator[Served]:
+    """``python app.py`` on a free port, until the block ends; what it started ends with it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, str(ROOT / "app.py"), "--port", str(port), "--home", str(home), *arguments]
+    begun = time.monotonic()
+    with (home.parent / "page.log").open("wb") as log:
+        page = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait(url, page, home.parent / "page.log")
+        yield Served(url, page.pid, home, time.monotonic() - begun)
+    finally:
+        page.send_signal(signal.SIGINT)
+        try:
+            page.wait(10)
+        except subprocess.TimeoutExpired:
+            page.kill()
+            page.wait()
+        end_everything(Store(home))
+
+
+def _wait(url: str, page: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end and page.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            time.sleep(0.1)
+    raise AssertionError(f"the page did not answer:\n{log.read_text()}")
+
+
+@dataclass
+class Visitor:
+    """A browser tab with a note of every console error, failed answer and request to another host."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    def watch(self, url: str) -> None:
+        self.page.on("console", lambda said: self._note(said.type == "error", f"console: {said.text}"))
+        self.page.on("pageerror", lambda error: self._note(True, f"script: {error}"))
+        self.page.on("response", lambda answer: self._note(answer.status >= 400, f"{answer.status}: {answer.url}"))
+        own = (url, "data:", "blob:")
+        self.page.on("request", lambda asked: self._note(not asked.url.startswith(own), f"elsewhere: {asked.url}"))
+
+    def go(self, step: str) -> None:
+        self.page.click(f".tz-steps [data-choice={step}]")
+
+    def press(self, words: str) -> None:
+        self.page.click(f"button:visible:has-text({words!r})")
+
+    def sees(self, what: str, seconds: float = 30) -> None:
+        self.page.wait_for_selector(what, timeout=1000 * seconds)
+
+    def reload(self) -> None:
+        """Load the page again; what the browser says of requests that this cut off is nothing to complain of."""
+        before = list(self.complaints)
+        self.page.reload()
+        self.sees(".tz-steps button")
+        cut_off = (
+            "console: AbortError",
+            "console: Unexpected error Connection errored out",
+            "console: TypeError: network",
+        )
+        self.complaints[:] = before + [one for one in self.complaints[len(before) :] if not one.startswith(cut_off)]
+
+    def _note(self, wrong: bool, what: str) -> None:
+        if wrong:
+            self.complaints.append(what)
+
+
+@contextmanager
+def visitor(url: str, *, width: int = 1280, height: int = 860, theme: str = "light", at: str = "") -> Iterator[Visitor]:
+    """Someone new at the page, with a memory of their own; afterwards there must be nothing to complain of."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=list(CHROMIUM))
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if theme == "dark" else "light",
+        )
+        someone = Visitor(context.new_page())
+        someone.watch(url)
+        someone.page.goto(url + at)
+        someone.sees(".tz-steps button")
+        yield someone
+        browser.close()
+    assert someone.complaints == []
+
+
+def zipped(folder: Path, names: dict[str, str] | None = None) -> Path:
+    """``folder`` as a zip beside it, its class folders renamed as ``names`` says."""
+    path = folder.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w") as bundle:
+        for file in sorted(folder.rglob("*.*")):
+            label, _, rest = file.relative_to(folder).as_posix().partition("/")
+            bundle.write(file, f"{(names or {}).get(label, label)}/{rest}")
+    return path
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's environment with ``more`` in it."""
+    return os.environ | more

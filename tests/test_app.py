@@ -1,0 +1,118 @@
+"""A person's whole visit in a real browser, and what the door refuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PictureFolder
+from tests.served import ROOT, Served, environment, served, visitor, zipped
+from zoo.store import Store
+
+HOSTILE = {
+    "class_0": '<img src=x onerror="window.hacked=1">',
+    "class_1": "${window.hacked=1}{{window.hacked=1}}`x`",
+    "class_2": "**cat** & [dog](javascript:hacked)",
+}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("page") / "home") as page:
+        yield page
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_empty_screen_fits_and_says_what_is_next(page: Served, width: int, theme: str) -> None:
+    with visitor(page.url, width=width, theme=theme) as someone:
+        assert someone.page.locator("h1").count() == 1
+        for step, button in (
+            ("compare", "Go to Data"),
+            ("train", "Go to Data"),
+            ("try", "Go to Train"),
+            ("data", "Use"),
+        ):
+            someone.go(step)
+            someone.sees(f".tz-steps [data-choice={step}][aria-current]")
+            someone.sees(f".tz-next button:visible:has-text({button!r})")
+            assert someone.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.browser
+def test_names_that_are_code_are_shown_as_they_are_written(page: Served, picture_folder: PictureFolder) -> None:
+    bundle = zipped(picture_folder(3, 6, seed=3), HOSTILE)
+    with visitor(page.url) as someone:
+        someone.page.set_input_files("#drop input[type=file]", bundle)
+        someone.sees(".tz-class")
+        names = someone.page.locator(".tz-class b").all_inner_texts()
+        hacked = someone.page.evaluate("window.hacked")
+    assert sorted(names) == sorted(HOSTILE.values())
+    assert hacked is None
+
+
+@pytest.mark.browser
+def test_a_zip_that_is_no_dataset_is_explained_where_it_was_dropped(page: Served, tmp_path: Path) -> None:
+    bundle = tmp_path / "notes.zip"
+    bundle.write_bytes(b"not a zip at all")
+    with visitor(page.url) as someone:
+        someone.page.set_input_files("#drop input[type=file]", bundle)
+        someone.sees(".tz-say.bad")
+        someone.sees(".tz-next button:visible:has-text('Use the sample')")
+
+
+def test_the_page_opens_quickly_and_without_torch(page: Served) -> None:
+    assert page.seconds < 20
+    assert not page.holds_torch
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.timeout(600)
+def test_a_whole_visit_from_a_zip_to_an_answer(tmp_path: Path, picture_folder: PictureFolder) -> None:
+    folder = picture_folder(3, 16)
+    bundle = zipped(folder, HOSTILE)
+    with served(tmp_path / "home") as page:
+        with visitor(page.url) as someone:
+            someone.page.set_input_files("#drop input[type=file]", bundle)
+            someone.sees(".tz-class")
+            someone.press("Compare backbones")
+            for extra in ("lite1", "lite2"):
+                someone.page.uncheck(f"label:has-text('{extra}') input")
+            someone.press("Start comparing")
+            someone.sees("button:visible:has-text('Train this')", 180)
+            someone.press("Train this")
+            someone.sees("text=expected on this machine")
+            assert not page.holds_torch
+            someone.press("Start training")
+            someone.sees(".tz-badge:has-text('queued'), .tz-badge:has-text('running')")
+            someone.page.wait_for_url("**run=*")
+            someone.reload()
+            someone.sees("button:visible:has-text('Try it')", 180)
+            someone.sees(".tz-heat")
+            someone.press("Try it")
+            someone.sees("a:visible:has-text('Download'), button:visible:has-text('Download')", 60)
+            someone.page.set_input_files("#ask input[type=file]", next((folder / "class_1").glob("*.png")))
+            someone.sees(".tz-answer")
+            assert someone.page.inner_text(".tz-answer h3") == HOSTILE["class_1"]
+            someone.page.locator(".tz-pick button").first.click()
+            someone.sees(".tz-answer .tz-badge")
+            address = someone.page.url.removeprefix(page.url)
+            assert someone.page.evaluate("window.hacked") is None
+        with visitor(page.url, at=address) as other:
+            other.sees("button:visible:has-text('Try it')")
+
+
+@pytest.mark.parametrize("arguments", [("--host", "0.0.0.0"), ("--share",)])
+def test_a_page_that_others_can_reach_needs_a_password(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    command = [sys.executable, str(ROOT / "app.py"), "--home", str(tmp_path), *arguments]
+    asked = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment(), check=False)
+    assert asked.returncode == 2
+    assert "STUDIO_AUTH=name:secret" in asked.stderr
+    assert len(asked.stderr.splitlines()) == 1
+    assert not any(Store(tmp_path).runs.iterdir())
