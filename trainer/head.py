@@ -148,8 +148,6 @@ def _discriminant(rows: Rows, y: NDArray[np.int64], classes: int) -> Linear:
     The shrinkage is the mean over the classes of what each asks for by itself: pooled, they would ask for too little.
     Σ⁻¹ comes from the singular values of the centred rows, so it costs min(N, k) rather than k cubed.
     """
-    from sklearn.covariance import ledoit_wolf_shrinkage
-
     known, member = np.unique(y, return_inverse=True)
     spread = rows.std(axis=0)
     scale = np.where(spread > 1e-9, spread, 1.0)
@@ -157,18 +155,21 @@ def _discriminant(rows: Rows, y: NDArray[np.int64], classes: int) -> Linear:
     means = np.stack([points[member == place].mean(axis=0) for place in range(len(known))])
     centred = points - means[member]
     share = np.bincount(member) / len(y)
-    shrinkage = float(
-        sum(
-            weight * ledoit_wolf_shrinkage(centred[member == place], assume_centered=True)
-            for place, weight in enumerate(share)
-        )
-    )
+    asked = [_shrinkage(centred[member == place]) for place in range(len(known))]
+    shrinkage = float(share @ asked)
     floor = max(shrinkage * float((centred**2).mean()), 1e-9)
     _, s, vt = np.linalg.svd(centred, full_matrices=False)
     seen = (1 - shrinkage) * s**2 / len(points)
     weight = (means @ vt.T * (1 / (seen + floor) - 1 / floor)) @ vt + means / floor
     bias = -0.5 * (weight * means).sum(axis=1) + np.log(share)
     return _spread(weight / scale, bias, known, classes)
+
+
+def _shrinkage(rows: Rows) -> float:
+    """Ledoit and Wolf's share of the identity for one class; all of it where a single picture shows no spread."""
+    from sklearn.covariance import ledoit_wolf_shrinkage
+
+    return float(ledoit_wolf_shrinkage(rows, assume_centered=True)) if len(rows) > 1 else 1.0
 
 
 def _spread(coefficients: Rows, intercepts: Rows, known: NDArray[np.int64], classes: int) -> Linear:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ class Gate:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 return cls(stored["means"], stored["whiten"], float(stored["threshold"]))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise BadClassifier(f"{path.name} of this classifier is damaged.", "Export it again.") from error
 
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +114,7 @@ class Extractor:
                 shas = stored["sha"].tolist()
                 self._ms = float(stored["ms"])
                 self._add(shas, [stored[f"tap{index}"] for index in range(len(self.card.taps))])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, BadZipFile):
             shard.unlink(missing_ok=True)  # damaged: computed again
 
     def _add(self, shas: list[str], taps: list[NDArray[np.float32]]) -> None:

@@ -1,0 +1,157 @@
+"""The tournament on tiny networks with random weights, where pixels are hard to beat, and its background process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import PictureFolder
+from tests.zoo.test_sources import TINY, give_weights
+from zoo import sources
+from zoo.compare import Question, compare
+from zoo.comparisons import Comparisons
+from zoo.dataset import Dataset, split
+from zoo.errors import BackboneUnavailable, NotFound
+from zoo.features import Extractor
+from zoo.intake import intake
+from zoo.settings import Settings
+from zoo.store import Store
+
+TWO = tuple(f"timm/{name}" for name in TINY[:2])
+
+
+@pytest.fixture
+def dataset(picture_folder: PictureFolder, store: Store, settings: Settings) -> Dataset:
+    for name in TINY[:2]:
+        give_weights(settings, name)
+    return intake(picture_folder(3, 12), store, settings)
+
+
+def test_every_row_has_its_interval_and_the_last_step_advises(
+    dataset: Dataset, store: Store, settings: Settings
+) -> None:
+    steps = list(compare(dataset, Question(backbones=TWO), store, settings))
+    assert [len(step.reports) for step in steps[:3]] == [0, 1, 2]
+    assert steps[0].baseline is not None
+    found = json.loads(json.dumps(steps[-1].as_json()))
+    for row in [*found["backbones"], found["baseline"]]:
+        assert row["interval"][0] <= row["accuracy"] <= row["interval"][1]
+        assert row["taps"][-1]["accuracy"] == row["accuracy"]
+        assert row["ms_per_picture"] > 0
+        assert row["best_tap"] in [tap["name"] for tap in row["taps"]]
+    assert sum(row["p_best"] for row in found["backbones"]) == pytest.approx(1)
+    assert found["chance"] == pytest.approx(1 / 3)
+    assert found["plan"]["backbone"] in found["ties"]
+    assert found["sentence"].endswith(".")
+    assert found["quadrant"]["cell"].startswith("little, ")
+
+
+def test_the_test_part_is_never_looked_at(dataset: Dataset, store: Store, settings: Settings) -> None:
+    found = list(compare(dataset, Question(backbones=TWO), store, settings))[-1]
+    held = split(dataset).of("test")
+    assert found.pictures + found.held_back == len(dataset)
+    assert found.held_back == len(held) > 0
+    known = Extractor(sources.card(TWO[0], settings), dataset, store, settings)
+    assert not {dataset.items[index].sha for index in held} & set(known._row)
+
+
+def test_a_second_comparison_computes_nothing_and_says_the_same(
+    dataset: Dataset, store: Store, settings: Settings
+) -> None:
+    first = list(compare(dataset, Question(backbones=TWO), store, settings))[-1].as_json()
+    again = list(compare(dataset, Question(backbones=TWO), store, settings))[-1].as_json()
+    assert first["seconds"]["forward"] > 0 == again["seconds"]["forward"]
+    for one, other in zip(first["backbones"], again["backbones"], strict=True):
+        assert one["taps"] == other["taps"]
+        assert one["p_best"] == other["p_best"]
+
+
+def test_ten_more_pictures_cost_ten_more_forwards(
+    picture_folder: PictureFolder, dataset: Dataset, store: Store, settings: Settings
+) -> None:
+    seen: list[int] = []
+    for each in (12, 14):
+        data = intake(picture_folder(3, each), store, settings)
+        extractor = Extractor(sources.card(TWO[0], settings), data, store, settings)
+        extractor.rows(np.arange(len(data)), lambda done, total: seen.append(total))
+    assert set(seen) == {36, 6}
+
+
+def test_a_damaged_cache_is_computed_again(dataset: Dataset, store: Store, settings: Settings) -> None:
+    everything = np.arange(len(dataset))
+    first = Extractor(sources.card(TWO[0], settings), dataset, store, settings).rows(everything)
+    for shard in store.features.glob("*/*.npz"):
+        shard.write_bytes(shard.read_bytes()[:200])
+    again = Extractor(sources.card(TWO[0], settings), dataset, store, settings).rows(everything)
+    np.testing.assert_allclose(first.head, again.head, atol=1e-6)
+
+
+def test_a_backbone_that_cannot_be_had_is_named_and_the_rest_goes_on(
+    dataset: Dataset, store: Store, settings: Settings
+) -> None:
+    found = list(compare(dataset, Question(backbones=(*TWO, "timm/resnet50.tv_in1k")), store, settings))[-1]
+    assert len(found.reports) == 2
+    assert found.unavailable[0]["id"] == "timm/resnet50.tv_in1k"
+    with pytest.raises(BackboneUnavailable):
+        list(compare(dataset, Question(backbones=("timm/resnet50.tv_in1k",)), store, settings))
+
+
+def test_a_limit_looks_at_so_many_pictures(dataset: Dataset, store: Store, settings: Settings) -> None:
+    found = list(compare(dataset, Question(backbones=TWO[:1], limit=15), store, settings))[-1]
+    assert found.pictures == 15
+    assert np.ptp(np.bincount(dataset.y)) == 0
+
+
+def test_a_comparison_in_the_background_is_found_by_anyone(dataset: Dataset, store: Store, settings: Settings) -> None:
+    asked = Comparisons(store, settings).start(dataset.id, TWO)
+    found = _finished(Comparisons(store, settings), asked)
+    assert found["state"] == "finished"
+    assert len(found["backbones"]) == 2
+    assert found["message"] == found["sentence"]
+    latest = Comparisons(store, settings).latest(dataset.id)
+    assert latest is not None
+    assert latest["id"] == asked
+
+
+def test_a_comparison_whose_process_is_killed_says_so(dataset: Dataset, store: Store, settings: Settings) -> None:
+    comparisons = Comparisons(store, settings)
+    asked = comparisons.start(dataset.id, TWO)
+    while not (store.comparisons / asked / "process.json").exists():
+        time.sleep(0.02)
+    comparisons._children[0].kill()
+    comparisons._children[0].wait()
+    assert comparisons.read(asked)["state"] == "failed"
+    with pytest.raises(NotFound):
+        comparisons.read("../" + asked)
+
+
+def test_the_command_prints_one_document(picture_folder: PictureFolder, settings: Settings) -> None:
+    done = _zoo("compare", str(picture_folder(2, 8)), "--backbones", "pixels/4x4", home=settings.home)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("Choose one.")
+    done = _zoo("list", "--offline", "--json", home=settings.home)
+    rows = json.loads(done.stdout)
+    assert {row["source"] for row in rows} == {"embedded", "pixels"}
+    assert all(row["ready"] == "embedded" and row["licence"] for row in rows)
+    assert _zoo("list", "--source", "nowhere", home=settings.home).returncode == 2
+
+
+def _zoo(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "zoo", *words, "--home", str(home)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+
+
+def _finished(comparisons: Comparisons, asked: str) -> dict[str, Any]:
+    for _ in range(900):
+        found = comparisons.read(asked)
+        if found["state"] != "running":
+            return found
+        time.sleep(0.1)
+    raise AssertionError("the comparison did not end within 90 s")
