@@ -4,6 +4,7 @@ import errno
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -55,12 +56,18 @@ def test_a_worker_without_a_readable_plan_fails_with_a_sentence(runs: Runs) -> N
     assert '"event": "failed"' in (folder / "events.jsonl").read_text()
 
 
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "word"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "disk"),
         (MemoryError(), "memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), "memory"),
+        (caused(RuntimeError("unexpected pos 704 vs 598"), OSError(errno.ENOSPC, "No space left on device")), "disk"),
         (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"), "GPU"),
     ],
 )
@@ -68,6 +75,18 @@ def test_a_machine_that_ran_out_of_something_says_what(error: Exception, word: s
     told = exhausted(error)
     assert told is not None
     assert word in told.problem
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no disk here that is always full")
+def test_a_checkpoint_on_a_full_disk_says_that_the_disk_is_full() -> None:
+    import torch
+
+    with pytest.raises((RuntimeError, OSError)) as failed, Path("/dev/full").open("wb") as file:
+        torch.save({"weights": torch.zeros(1_000_000)}, file)
+    told = exhausted(failed.value)
+    assert told is not None
+    assert told.problem == "The disk is full."
 
 
 @pytest.mark.parametrize("bug", [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), FileNotFoundError(2, "x")])
