@@ -6,7 +6,7 @@ import time
 
 from trainer.run import Run
 from zoo.ui import kit
-from zoo.ui.charts import Axis, Line, plot, shares
+from zoo.ui.charts import Axis, Line, amounts, plot, shares
 from zoo.ui.compare_view import short
 from zoo.ui.kit import duration, esc, percent
 
@@ -112,7 +112,7 @@ def _accuracy(run: Run) -> str:
     band = [(float(epoch.epoch), *epoch.interval) for epoch in run.epochs]
     lines = (
         Line(name="held out", points=held, band=band, dots=True),
-        Line(name="learned from", points=seen, tone=2, dashed=True),
+        Line(name="learned from", points=seen, tone=2, dots=True, dashed=True),
     )
     ends = [value for _, value in held + seen] + [edge for _, low, high in band for edge in (low, high)]
     said = f"Accuracy of {percent(held[-1][1])} on held-out pictures after {len(held)}"
@@ -136,11 +136,10 @@ def _loss(run: Run) -> str:
     ]
     if len(points) < 2:
         return ""
-    top = max(value for _, value in points + held)
-    y = Axis(low=0, high=top * 1.05 or 1, ticks=[(top * part, f"{top * part:.2g}") for part in (0, 0.25, 0.5, 0.75, 1)])
+    y = amounts(max(value for _, value in points + held))
     lines = (
         Line(name="learned from", points=points, tone=2),
-        Line(name="held out", points=held),
+        Line(name="held out", points=held, dots=True),
     )
     x = _steps([int(at) for at, _ in points + held], "step")
     said = f"Loss by step, now {points[-1][1]:.3f}"

@@ -6,6 +6,7 @@ size on a phone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,8 +51,20 @@ def shares(low: float, high: float = 1.0) -> Axis:
     return Axis(low=ticks[0][0], high=ticks[-1][0], ticks=ticks)
 
 
+def amounts(high: float) -> Axis:
+    """An axis from 0 that holds ``high``, with round ticks."""
+    rough = max(high, 1e-6) / 4
+    magnitude = 10.0 ** math.floor(math.log10(rough))
+    step = next(magnitude * nice for nice in (1, 2, 2.5, 5, 10) if magnitude * nice >= rough)
+    last = math.ceil(high / step - 1e-9)
+    return Axis(
+        low=0, high=step * max(last, 1), ticks=[(step * tick, f"{step * tick:.4g}") for tick in range(last + 1)]
+    )
+
+
 def plot(lines: Sequence[Line], x: Axis, y: Axis, said: str, *, key: bool = True) -> str:
     """A line chart; ``said`` is what it shows, in a sentence."""
+    lines = [line for line in lines if line.points]
     grid = "".join(f'<path class="g" d="M0 {100 - y.at(value)}H100"/>' for value, _ in y.ticks)
     drawn = "".join(_band(line, x, y) for line in lines) + "".join(_line(line, x, y) for line in lines)
     ys = "".join(f'<span style="bottom:{y.at(value)}%">{esc(word)}</span>' for value, word in y.ticks)

@@ -17,10 +17,7 @@ from zoo.ui import kit
 from zoo.ui.compare_view import EMPTY, NONE_YET, comparison_html, short
 from zoo.ui.kit import POLL, QUIET, Next, Seat, plural, spoken
 
-TEACHING = (
-    "Several pretrained networks look at your pictures, frozen. "
-    "You see how well each one’s features tell your classes apart."
-)
+TEACHING = "Pretrained networks look at your pictures, frozen. Whose features tell your classes apart best?"
 BASELINE = "pixels/8x8"
 
 

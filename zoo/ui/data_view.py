@@ -20,6 +20,7 @@ from zoo.ui.kit import esc, plural
 SHOWN_CLASSES = 24
 SHOWN_PICTURES = 5
 SHOWN_FILES = 40
+SHOWN_TWINS = 24
 PURPOSES = {
     "train": "to learn from",
     "select": "to choose the best epoch by",
@@ -31,7 +32,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def dataset_html(dataset: Dataset, store: Store, settings: Settings) -> str:
     """Everything the Data screen says about ``dataset``."""
-    twins = _twins(dataset)
+    twins, pictures = _twins(dataset), Pictures.open(store, dataset)
     counts = list(dataset.counts.values())
     figures = [
         (f"{len(dataset):,}", "pictures"),
@@ -44,8 +45,8 @@ def dataset_html(dataset: Dataset, store: Store, settings: Settings) -> str:
         f'<h3 class="tz-title">{esc(dataset.title)}</h3>',
         kit.tiles(figures),
         _health(check(dataset, store, settings, labels=False).sentences),
-        _classes(dataset, Pictures.open(store, dataset)),
-        f'<div class="tz-two">{_split(dataset)}{_twins_html(dataset, twins)}</div>',
+        _classes(dataset, pictures),
+        f'<div class="tz-two">{_split(dataset)}{_twins_html(dataset, twins, pictures)}</div>',
         _skipped(dataset.skipped),
     ]
     return f'<div class="tz-stack">{"".join(parts)}</div>'
@@ -103,20 +104,25 @@ def _twins(dataset: Dataset) -> list[list[int]]:
     return sorted(members.values(), key=len, reverse=True)
 
 
-def _twins_html(dataset: Dataset, twins: list[list[int]]) -> str:
+def _twins_html(dataset: Dataset, twins: list[list[int]], pictures: Pictures) -> str:
     if not twins:
         return kit.panel(
             "Lookalikes",
             kit.say("No picture is there twice.", "good"),
             "The same picture on both sides flatters a test.",
         )
-    rows = []
-    for group in twins[:SHOWN_FILES]:
-        names = ", ".join(dataset.items[i].name for i in group[:4]) + (" …" if len(group) > 4 else "")
-        conflict = len({dataset.items[i].label for i in group}) > 1
-        rows.append(f"<li>{'<b>Two labels: </b>' if conflict else ''}{esc(names)}</li>")
+    cells = []
+    for group in twins[:SHOWN_TWINS]:
+        names = ", ".join(dataset.items[index].name for index in group[:6])
+        shown = "".join(
+            f'<img src="{kit.image(pictures[index])}" alt="{esc(dataset.items[index].name)}">' for index in group[:2]
+        )
+        clash = len({dataset.items[index].label for index in group}) > 1
+        told = "two labels" if clash else f"{len(group)} alike" if len(group) > 2 else ""
+        more = f"<small>{told}</small>" if told else ""
+        cells.append(f'<div class="{"clash" if clash else ""}" title="{esc(names)}">{shown}{more}</div>')
     note = "The same picture twice would flatter the test, so each group stays on one side of the split."
-    return kit.panel("Lookalikes", f'<ul class="tz-list" tabindex="0">{"".join(rows)}</ul>', note)
+    return kit.panel("Lookalikes", f'<div class="tz-pairs" tabindex="0">{"".join(cells)}</div>', note)
 
 
 def _skipped(skipped: tuple[Skipped, ...]) -> str:
