@@ -16,7 +16,7 @@ from zoo.intake import intake
 from zoo.settings import Settings
 from zoo.store import Store
 
-GOOD = {"dataset": "d", "backbone": "embedded/tf_efficientnet_lite0"}
+GOOD: dict[str, Any] = {"dataset": "d", "backbone": "embedded/tf_efficientnet_lite0"}
 
 
 @pytest.mark.parametrize(
