@@ -21,18 +21,7 @@ TOP_LEVEL = {
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "app.py", "requirements.txt", "pyproject.toml"),
     *(".ci", ".gitattributes", ".gitignore", ".pre-commit-config.yaml", "zoo", "trainer", "tests"),
 }
-HOSTS = {
-    *("localhost", "127.0.0.1", "0.0.0.0", "evil.example", "example.com", "example.org"),
-    *(
-        "www.apache.org",
-        "creativecommons.org",
-        "huggingface.co",
-        "arxiv.org",
-        "doi.org",
-        "www.w3.org",
-        "openclipart.org",
-    ),
-}
+HOSTS = {"127.0.0.1", "localhost", "host", "huggingface.co", "www.apache.org", "www.w3.org"}  # and *.example, nobody's
 EXTENSIONS = {
     "zoo.sources": ("SOURCE", "zoo.backbone", "Source"),
     "trainer.strategies": ("STRATEGY", "trainer.strategies", "Strategy"),
@@ -93,7 +82,7 @@ def test_every_address_leads_to_a_host_that_is_known() -> None:
         f"{name}: {address}"
         for name, text in texts()
         for address in re.findall(r"(?:https?|ftp)://([\w.-]+\w)", text)
-        if address not in HOSTS
+        if address not in HOSTS and not address.endswith(".example")
     ]
     assert strange == []
 
