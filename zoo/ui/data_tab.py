@@ -31,7 +31,8 @@ fifty a good one. Folders named train, val and test are honoured.</p></div>"""
 
 def place(seat: Seat, store: Store, settings: Settings, *, local: bool) -> None:
     """Lay the screen out and wire it; ``local`` says that the person may name paths on this computer."""
-    gr.HTML(kit.heading("Start with pictures", "One folder for each class, in one zip. Nothing leaves this computer."))
+    private = " Nothing leaves this computer." if local else ""
+    gr.HTML(kit.heading("Start with pictures", f"One folder for each class, in one zip.{private}"))
     with gr.Column() as giving, gr.Row(equal_height=True):
         with gr.Column(scale=3, min_width=300):
             drop = gr.File(label="Zip of class folders", file_types=ARCHIVES, height=190, elem_id="drop")
