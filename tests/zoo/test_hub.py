@@ -1,0 +1,124 @@
+"""Weights from a model hub. The hub here is a stand-in on loopback that speaks just enough of the real protocol."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PictureFolder
+from tests.zoo.test_sources import TINY, give_weights
+from zoo.settings import Settings
+
+pytestmark = pytest.mark.slow  # the hub's client tries a dead hub again and again
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Answer], str]]:
+    """Starts a stand-in hub that answers every request with the function given; returns its address."""
+    servers = []
+
+    def start(answer: Answer) -> str:
+        class Hub(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                answer(self)
+
+            do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def compared(data: Path, home: Path, hub: str) -> subprocess.CompletedProcess[str]:
+    """The command, against that hub alone."""
+    environ = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "STUDIO_OFFLINE")}
+    environ |= {"HF_ENDPOINT": hub, "HF_HOME": str(home / "hf"), "HF_HUB_DISABLE_XET": "1"}
+    line = [sys.executable, "-m", "zoo", "compare", str(data), "--backbones", f"timm/{TINY[0]}"]
+    return subprocess.run(
+        [*line, "--json", "--home", str(home)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=environ,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_a_hub_that_answers_is_asked_once(
+    picture_folder: PictureFolder, tmp_path: Path, serve: Callable[[Answer], str]
+) -> None:
+    elsewhere = Settings(home=tmp_path / "elsewhere")
+    give_weights(elsewhere, TINY[0])
+    weights = (elsewhere.home / "models" / TINY[0] / "model.safetensors").read_bytes()
+    asked: list[str] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        asked.append(f"{request.command} {request.path}")
+        request.send_response(200 if request.path.endswith("/resolve/main/model.safetensors") else 404)
+        request.send_header("X-Repo-Commit", "a" * 40)
+        request.send_header("ETag", f'"{hashlib.sha256(weights).hexdigest()}"')
+        request.send_header("Content-Length", str(len(weights)))
+        request.end_headers()
+        if request.command == "GET":
+            request.wfile.write(weights)
+
+    hub, data = serve(answer), picture_folder(2, 8)
+    done = compared(data, tmp_path / "home", hub)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["backbones"][0]["id"] == f"timm/{TINY[0]}"
+    assert any(line.startswith(f"GET /timm/{TINY[0]}/resolve/") for line in asked)
+    before = len(asked)
+    assert compared(data, tmp_path / "home", hub).returncode == 0
+    assert len(asked) == before
+
+
+def garbage(request: BaseHTTPRequestHandler) -> None:
+    request.send_response(200)
+    request.send_header("Content-Type", "text/html")
+    request.end_headers()
+    request.wfile.write(b"<html>log in first</html>")
+
+
+def missing(request: BaseHTTPRequestHandler) -> None:
+    request.send_error(404)
+
+
+def broken(request: BaseHTTPRequestHandler) -> None:
+    request.send_error(500)
+
+
+@pytest.mark.parametrize("answer", [garbage, missing, broken])
+def test_a_hub_that_gives_no_weights_is_explained_in_one_line(
+    answer: Answer, picture_folder: PictureFolder, tmp_path: Path, serve: Callable[[Answer], str]
+) -> None:
+    done = compared(picture_folder(2, 8), tmp_path / "home", serve(answer))
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "embedded backbone" in done.stderr.splitlines()[-1]
+
+
+def test_a_hub_that_is_down_is_explained_in_one_line(picture_folder: PictureFolder, tmp_path: Path) -> None:
+    done = compared(picture_folder(2, 8), tmp_path / "home", "http://127.0.0.1:9")
+    assert done.returncode == 2, done.stderr
+    assert "embedded backbone" in done.stderr.splitlines()[-1]
