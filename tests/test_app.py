@@ -27,8 +27,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("width", "theme"), [(390, "dark"), (1280, "light")])
 def test_every_empty_screen_fits_and_says_what_is_next(page: Served, width: int, theme: str) -> None:
     with visitor(page.url, width=width, theme=theme) as someone:
         assert someone.page.locator("h1").count() == 1

@@ -46,7 +46,7 @@ def _headline(evaluation: Evaluation) -> str:
         (percent(evaluation["accuracy"]), f"of {evaluation['n']:,} test pictures right"),
         (between(evaluation["interval"]), "95 % interval"),
         (percent(evaluation["balanced_accuracy"]), "balanced over classes"),
-        (f"{100 * evaluation['ece']:.1f} points", "calibration error"),
+        (f"{100 * evaluation['ece']:.1f} points", f"calibration error{_range(evaluation)}"),
     ]
     return f'<h3 class="tz-title">Results on the test part</h3>{kit.tiles(figures)}'
 
@@ -89,6 +89,11 @@ def _calibration(evaluation: Evaluation) -> str:
         f"average{_scaled(evaluation)}."
     )
     return kit.panel("Is its certainty honest?", plot(lines, x, shares(0), said), note)
+
+
+def _range(evaluation: Evaluation) -> str:
+    bounds = evaluation.get("ece_interval")
+    return f", likely {100 * bounds[0]:.0f} to {100 * bounds[1]:.0f}" if bounds else ""
 
 
 def _scaled(evaluation: Evaluation) -> str:

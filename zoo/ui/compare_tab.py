@@ -30,7 +30,7 @@ def place(seat: Seat, store: Store, settings: Settings, comparisons: Comparisons
             [(_label(one, settings), one) for one in offered],
             value=offered,
             label="Backbones",
-            info="These three come with the studio. A baseline without any network is always measured too.",
+            info="Name, weights, licence. These come with the studio; a baseline without any network is measured too.",
             elem_classes="tz-choices",
         )
         with gr.Accordion("Add another backbone by its id", open=False), gr.Row(elem_classes="tz-path"):
@@ -156,7 +156,7 @@ def _label(backbone: str, settings: Settings) -> str:
     if source != "embedded":
         return backbone
     card = sources()[source].card(name, settings)
-    return f"{name.removeprefix('tf_')} · {card.params:.1f} M weights · {card.licence}"
+    return f"{name.removeprefix('tf_')} · {card.params:.1f} M · {card.licence}"
 
 
 def _wellformed(text: str) -> str:
