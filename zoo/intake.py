@@ -94,10 +94,11 @@ def walk(root: Path) -> tuple[list[Found], list[Skipped]]:
 
 
 def _existing(source: Path | str) -> Path:
-    path = Path(source).expanduser()
+    path = Path(source)
     try:
-        kind = path.stat().st_mode
-    except (OSError, ValueError):
+        path = path.expanduser()
+        kind = path.stat().st_mode if str(source).strip() else 0  # Path("") would be the folder one stands in
+    except (OSError, ValueError, RuntimeError):  # the last for the home of someone unknown
         kind = 0
     if not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
         raise BadUpload(

@@ -166,8 +166,11 @@ def test_hostile_16_nothing_that_can_be_read(tmp_path: Path, take: Take) -> None
         take(tmp_path / "bad")
 
 
-@pytest.mark.parametrize("source", ["/nowhere/at/all", "\0", "x" * 5000, ""])
-def test_a_source_that_is_not_there_is_said_so(source: str, take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("source", ["/nowhere/at/all", "\0", "x" * 5000, "", " ", "~nobody-of-that-name"])
+def test_a_source_that_is_not_there_is_said_so(
+    source: str, take: Take, picture_folder: PictureFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(picture_folder(2, 2))
     with pytest.raises(BadUpload):
         take(source)
 
