@@ -44,8 +44,7 @@ def supervisors(store: Store) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            line = process.cmdline()
-            if str(store.root) in line and any("supervis" in word for word in line):
+            if process.cmdline()[-2:] == ["--home", str(store.root)]:
                 found.append(process)
     return found
 
