@@ -1,7 +1,8 @@
 """Backpropagation through the network, on accelerate: stops early, keeps its best, and resumes to the bit.
 
 One process or many, CPU or GPU, full or mixed precision. A checkpoint holds everything the next step depends on:
-weights, their moving average, the optimizer, the position in the epoch, the random state of each kind of device.
+weights, their moving average, the optimizer, the position in the epoch, and the CPU's random state; on a GPU, dropout
+draws from the device's own and a resumed run is equal in distribution only.
 """
 
 from __future__ import annotations

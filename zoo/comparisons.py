@@ -1,6 +1,6 @@
 """Comparisons in the background: each in a process of its own that writes what it finds where anyone can read it.
 
-The page stays light and quick, a reload loses nothing, and a comparison whose page is gone ends by itself.
+The page stays light and quick. Neither a reload nor the death of the page stops a comparison: it goes on to its end.
 """
 
 from __future__ import annotations
