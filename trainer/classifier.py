@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import os
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -19,13 +20,14 @@ from zoo.backbone import Picture, Preprocessing
 from zoo.decode import shrink
 from zoo.errors import BadClassifier
 from zoo.pictures import SIDE
-from zoo.store import read_json, write_json
+from zoo.store import new_id, read_json, write_json
 
 if TYPE_CHECKING:
     from torch import nn
 
 FACTS = "studio.json"
 GATE = "gate.npz"
+ARGUMENTS = {"img_size", "global_pool", "dynamic_img_size", "in_chans"}  # others could name a file or a hub
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,29 +156,36 @@ def save(
     facts: dict[str, Any],
     gate: Gate | None,
 ) -> None:
-    """Write the folder that ``timm.create_model("local-dir:…")``, ``transformers.pipeline`` and ``load`` all read."""
+    """Write the folder that ``timm.create_model("local-dir:…")``, ``transformers.pipeline`` and ``load`` all read.
+
+    It is there whole or not at all.
+    """
     import warnings
 
     import torch
     from timm.models import save_for_hf
 
-    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder.with_name(f".draft-{new_id()}")
+    draft.mkdir(parents=True)
     network.cpu().eval().to(memory_format=torch.contiguous_format)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         save_for_hf(
             network,
-            str(folder),
+            str(draft),
             safe_serialization=True,
             model_config={"label_names": list(classes), "num_classes": len(classes)},
         )
-    config = read_json(folder / "config.json")
+    config = read_json(draft / "config.json")
     config.get("model_args", {}).pop("num_classes", None)  # transformers would pass it twice
     config["pretrained_cfg"] |= _timm_names(preprocessing) | {"num_classes": len(classes)}
-    write_json(folder / "config.json", config)
+    write_json(draft / "config.json", config)
     if gate is not None:
-        gate.save(folder / GATE)
-    write_json(folder / FACTS, {"classes": list(classes), "preprocessing": asdict(preprocessing)} | facts)
+        gate.save(draft / GATE)
+    write_json(draft / FACTS, {"classes": list(classes), "preprocessing": asdict(preprocessing)} | facts)
+    if folder.exists():
+        shutil.rmtree(folder)  # of an attempt that was cut short after this
+    os.replace(draft, folder)
 
 
 def _timm_names(preprocessing: Preprocessing) -> dict[str, Any]:
@@ -196,13 +205,16 @@ def _network(folder: Path, classes: int) -> nn.Module:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    config = json.loads((folder / "config.json").read_bytes())
+    config = read_json(folder / "config.json")
+    name = config.get("architecture") if isinstance(config, dict) else None
+    arguments = (config.get("model_args") or {}) if isinstance(config, dict) else {}
+    if not isinstance(name, str) or not timm.is_model(name) or not set(arguments) <= ARGUMENTS:
+        raise BadClassifier(
+            f"config.json in {folder.name!r} does not describe a network of timm's.", "Use a folder the studio wrote."
+        )
     try:
         state = load_file(folder / "model.safetensors")
-        arguments = {name: value for name, value in config.get("model_args", {}).items() if name != "num_classes"}
-        network: nn.Module = timm.create_model(
-            config["architecture"], pretrained=False, num_classes=classes, **arguments
-        )
+        network: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes, **arguments)
         network.load_state_dict(state, strict=True)
     except (SafetensorError, RuntimeError, OSError) as error:
         raise BadClassifier(f"The weights in {folder.name!r} are damaged.", "Export the classifier again.") from error

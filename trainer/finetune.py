@@ -23,6 +23,7 @@ from trainer.events import Epoch, Event, Started, Step, Stopped
 from trainer.head import log_loss, softmax
 from trainer.job import Job
 from trainer.networks import embed, last_layer
+from zoo.errors import BadPlan
 from zoo.forward import device as best_device
 from zoo.probe import accuracy_interval
 
@@ -57,15 +58,13 @@ def finetune(job: Job, network: nn.Module) -> Iterator[Event | nn.Module]:
     tuning = _Tuning(job, network)
     plan, at = job.plan, tuning.at
     yield tuning.started()
-    while at.epoch < plan.epochs and not tuning.settled():
+    while at.epoch < plan.epochs and not tuning.settled() and not tuning.spent():
         begun = time.perf_counter()
         for event in tuning.epoch():
             yield event
             if isinstance(event, Stopped):
                 return
         yield tuning.judge(time.perf_counter() - begun)
-        if plan.budget_seconds is not None and tuning.agreed(at.spent > plan.budget_seconds):
-            break
     yield tuning.best()
 
 
@@ -81,6 +80,10 @@ class _Tuning:
         torch.manual_seed(plan.seed)
         self.accelerator = _accelerator(plan.precision, plan.accumulate)
         self.rows = job.split.of("train")
+        if not len(job.split.of("select")):
+            raise BadPlan("No picture is left to choose the best epoch by.", "Add pictures: eight a class is a start.")
+        if len(self.rows) < self.accelerator.num_processes:
+            raise BadPlan(f"{len(self.rows)} training pictures are too few to share.", "Use one process.")
         self.size = min(plan.batch, max(1, len(self.rows) // self.accelerator.num_processes))
         per_epoch = max(len(self.rows) // self.size // self.accelerator.num_processes, 1)
         self.steps_an_epoch = math.ceil(per_epoch / plan.accumulate)
@@ -113,6 +116,11 @@ class _Tuning:
         waited = self.at.epoch - 1 - self.at.best_epoch
         return bool(self.plan.patience and self.at.history and waited >= self.plan.patience)
 
+    def spent(self) -> bool:
+        """Whether the budget of wall seconds is used up."""
+        budget = self.plan.budget_seconds
+        return budget is not None and self.agreed(self.at.spent > budget)
+
     def epoch(self) -> Iterator[Event]:
         """The rest of the current epoch."""
         import torch
@@ -121,7 +129,7 @@ class _Tuning:
         loader = self._loader()
         self._train_mode()
         loss_function = torch.nn.CrossEntropyLoss(label_smoothing=plan.label_smoothing)
-        since = time.perf_counter()
+        since, losses = time.perf_counter(), list[float]()
         for pictures, labels in loader:
             with accelerator.accumulate(self.model):
                 x = self._input(pictures)
@@ -137,13 +145,19 @@ class _Tuning:
             at.batch += 1
             counted = torch.stack([loss.detach(), (logits.argmax(1) == truth).sum().float(), loss.new_tensor(len(x))])
             mean_loss, right, seen = self._together(counted)
+            losses.append(mean_loss)
+            if not math.isfinite(mean_loss):
+                raise BadPlan(
+                    "The training diverged: its loss is no number any more.", "Choose a smaller learning rate."
+                )
             at.loss_sum, at.right, at.seen = at.loss_sum + mean_loss * seen, at.right + int(right), at.seen + int(seen)
             if accelerator.sync_gradients:
                 rate = self.optimizer.param_groups[-1]["lr"]
                 self.schedule.step()
                 self.average.update(accelerator.unwrap_model(self.model), step=at.step)
                 at.step += 1
-                yield Step(step=at.step, epoch=at.epoch + 1, loss=mean_loss, learning_rate=rate)
+                yield Step(step=at.step, epoch=at.epoch + 1, loss=sum(losses) / len(losses), learning_rate=rate)
+                losses.clear()
                 at.spent += time.perf_counter() - since
                 since = time.perf_counter()
                 if self.agreed(self.job.stop()):
@@ -157,8 +171,6 @@ class _Tuning:
         """Measure the averaged weights on the select part, keep them if they are the best, close the epoch."""
         at = self.at
         rows = self.job.split.of("select")
-        if not len(rows):
-            rows = self.job.split.of("train")
         y, average = self.job.dataset.y[rows], self.average.module
         shown = self.job.shown(rows)
         probabilities = softmax(
@@ -166,7 +178,9 @@ class _Tuning:
         )
         loss = log_loss(probabilities, y)
         right = probabilities.argmax(axis=1) == y
-        better = loss < at.best_loss
+        if not math.isfinite(loss):
+            raise BadPlan("The training diverged: its loss is no number.", "Choose a smaller learning rate.")
+        better = self.agreed(loss < at.best_loss)  # batch statistics differ a little between processes
         if better:
             at.best_loss, at.best_epoch = loss, at.epoch
             self.checkpoints.save_best(average)
@@ -196,6 +210,7 @@ class _Tuning:
         return average.requires_grad_(False).eval()
 
     def _loader(self) -> Any:
+        import torch
         from torch.utils.data import DataLoader
 
         plan, job, at = self.plan, self.job, self.at
@@ -203,7 +218,8 @@ class _Tuning:
         shown = TrainingPictures(job.pictures, job.dataset.y, augmentation, plan.seed, at.epoch)
         several = self.accelerator.num_processes
         batches = Batches(self.rows, self.size, plan.seed, at.epoch, several, at.batch * several)
-        return self.accelerator.prepare_data_loader(DataLoader(shown, batch_sampler=batches))
+        own = torch.Generator().manual_seed(plan.seed)  # else each loader draws from the state that dropout needs
+        return self.accelerator.prepare_data_loader(DataLoader(shown, batch_sampler=batches, generator=own))
 
     def _train_mode(self) -> None:
         from torch.nn.modules.batchnorm import _BatchNorm
@@ -244,6 +260,7 @@ class _Tuning:
             "optimizer": self.optimizer.state_dict(),
             "schedule": json.dumps(self.schedule.last_epoch),
             "position": json.dumps(vars(self.at)),
+            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
         }
         self.checkpoints.save(self.at.step, state)
         self.accelerator.wait_for_everyone()
@@ -256,6 +273,8 @@ class _Tuning:
         self.average.module.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.last_epoch = json.loads(state["schedule"])
+        if self.accelerator.scaler and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
         return Position(**json.loads(state["position"]))
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from trainer.evaluation import fit_temperature
 from trainer.events import Epoch
+from zoo.errors import BadPlan
 from zoo.probe import accuracy_interval
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # of logistic regression: inverse penalties, from the strictest on
@@ -56,7 +57,12 @@ def fit_head(
         x: (N, D) raw features of the last tap.
         groups: (N,) groups that folds keep whole.
         classes: C; classes that ``y`` lacks get a bias that never wins.
+
+    Raises:
+        BadPlan: ``y`` holds one class only.
     """
+    if len(np.unique(y)) < 2:
+        raise BadPlan("Only one class has pictures to train on.", "Put pictures of every class into the training part.")
     mean = x.mean(axis=0, dtype=np.float64)
     scale = float(np.sqrt(((x - mean) ** 2).sum(axis=1).mean())) or 1.0
     z = (x - mean) / scale
@@ -100,12 +106,14 @@ def fit_head(
 class _Tried:
     """One candidate: (N, C) logits of each row by fits without it and with it, already divided by ``temperature``.
 
-    ``parts`` are the two a mean is made of, and ``scale`` the temperature of that mean.
+    ``loss`` is over the ``fair`` rows, whose class was in the fit without them. ``parts`` are the two that a mean is
+    made of, and ``scale`` the temperature of that mean.
     """
 
     without: Rows
     within: Rows
     loss: float
+    fair: NDArray[np.bool_]
     temperature: float = 1.0
     parts: tuple[_Tried, ...] = ()
     scale: float = 1.0
@@ -113,6 +121,7 @@ class _Tried:
 
 def _tried(rows: Rows, fit: Fit, y: NDArray[np.int64], fold: NDArray[np.int64], classes: int) -> _Tried:
     without, within = np.zeros((len(y), classes)), np.zeros((len(y), classes))
+    fair = np.zeros(len(y), dtype=bool)
     for part in range(int(fold.max()) + 1):
         inside = fold != part
         if len(np.unique(y[inside])) < 2:
@@ -120,16 +129,19 @@ def _tried(rows: Rows, fit: Fit, y: NDArray[np.int64], fold: NDArray[np.int64], 
         weight, bias = fit(rows[inside], y[inside], classes)
         logits = rows @ weight.T + bias
         without[~inside], within[inside] = logits[~inside], logits[inside]
-    temperature = fit_temperature(without, y)
+        fair[~inside] = np.isin(y[~inside], y[inside])  # a class the fit never saw says nothing of its certainty
+    temperature = fit_temperature(without[fair], y[fair])
     without, within = without / temperature, within / temperature
-    return _Tried(without, within, log_loss(softmax(without), y), temperature)
+    return _Tried(without, within, log_loss(softmax(without[fair]), y[fair]), fair, temperature)
 
 
 def _mean(one: _Tried, other: _Tried, y: NDArray[np.int64]) -> _Tried:
     """The mean of two linear classifiers is one, and where they err differently it is better than both."""
     without, within = (one.without + other.without) / 2, (one.within + other.within) / 2
-    scale = fit_temperature(without, y)
-    return _Tried(without / scale, within / scale, log_loss(softmax(without / scale), y), 1.0, (one, other), scale)
+    fair = one.fair
+    scale = fit_temperature(without[fair], y[fair])
+    loss = log_loss(softmax(without[fair] / scale), y[fair])
+    return _Tried(without / scale, within / scale, loss, fair, 1.0, (one, other), scale)
 
 
 def _regression(strength: float, rows: Rows, y: NDArray[np.int64], classes: int) -> Linear:
@@ -202,4 +214,4 @@ def softmax(logits: NDArray[np.floating]) -> Rows:
 
 def log_loss(probabilities: Rows, y: NDArray[np.int64]) -> float:
     """Mean negative log probability of the true classes, in nats."""
-    return float(-np.log(np.maximum(probabilities[np.arange(len(y)), y], 1e-12)).mean())
+    return float(-np.log(np.maximum(probabilities[np.arange(len(y)), y], 1e-12)).mean()) if len(y) else 0.0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.events import Event
+from trainer.events import Event, Progress
 from trainer.plan import Plan
 from zoo import sources
 from zoo.backbone import Card, Picture, Preprocessing, Trainable
@@ -86,6 +86,14 @@ class Job:
     @property
     def preprocessing(self) -> Preprocessing:
         return self.card.preprocessing
+
+    def reading(self, indices: NDArray[np.int64]) -> Iterator[Progress]:
+        """Compute the frozen features of the pictures at ``indices`` a piece at a time, so that a stop is heard."""
+        yield Progress(stage="features", done=0, total=len(indices))
+        for first in range(0, len(indices), 128):
+            piece = indices[first : first + 128]
+            self.extractor.rows(piece)
+            yield Progress(stage="features", done=first + len(piece), total=len(indices))
 
     def shown(self, indices: NDArray[np.int64]) -> list[Picture]:
         """The pictures at ``indices``, views into the cache."""

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from trainer.events import Epoch, Event, Failed, Finished, Progress, Started, Stopped
+from trainer.exports import empty_folder
 from trainer.plans import suggest
 from trainer.run import Run
 from trainer.runs import Runs
-from zoo.command import Command, positive, tell
+from zoo.command import Command, positive, tell, whole
 from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset
-from zoo.errors import BadExport, BadPicture, BadPlan, NotFound
+from zoo.errors import BadPicture, BadPlan, NotFound
 from zoo.intake import intake
 from zoo.settings import Settings
 from zoo.store import Store, read_json
@@ -23,8 +24,8 @@ from zoo.store import Store, read_json
 
 def fit(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     """Train on DATA and watch the run to its end."""
-    if chosen.out is not None and chosen.out.exists() and (not chosen.out.is_dir() or any(chosen.out.iterdir())):
-        raise BadExport(f"{chosen.out} exists and is not empty.", "Name a folder that does not exist yet.")
+    if chosen.out is not None:
+        empty_folder(chosen.out)  # before the work, not after it
     store = Store(settings.home)
     dataset = intake(chosen.data, store, settings, _told)
     plan = suggest(
@@ -64,7 +65,7 @@ def _fitted(run: Run, runs: Runs, out: Path | None) -> dict[str, Any]:
         "strategy": run.plan.strategy,
         "test": test,
         "predicted": {
-            "accuracy": run.plan.predicted_accuracy or done.test.get("expected"),
+            "accuracy": done.test["expected"] if run.plan.predicted_accuracy is None else run.plan.predicted_accuracy,
             "seconds": run.plan.predicted_seconds,
         },
         "actual": {
@@ -128,7 +129,7 @@ def evaluate(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     from trainer.classifier import Classifier
     from trainer.evaluation import evaluate as judge
     from trainer.novelty import prediction_set
-    from zoo.pictures import Pictures
+    from zoo.pictures import SIDE, Pictures
 
     classifier = Classifier.load(_classifier(chosen.classifier, settings))
     store = Store(settings.home)
@@ -139,16 +140,35 @@ def evaluate(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
             f"The classifier does not know the class {strange[0]!r}.",
             f"It knows: {', '.join(classifier.classes[:12])}. Rename the folder or leave it out.",
         )
-    y = np.array([classifier.classes.index(dataset.classes[label]) for label in dataset.y])
-    pictures = Pictures.open(store, dataset)
-    probabilities = classifier.probabilities([pictures[index] for index in range(len(pictures))])
-    names = tuple(item.name for item in dataset.items)
-    report = judge(probabilities, y, classifier.classes, names, dataset.groups)
+    learned = _learned_from(classifier.facts.get("passport", {}), store)
+    rows = [index for index, item in enumerate(dataset.items) if item.sha not in learned]
+    if not rows:
+        raise BadPlan("The classifier learned from every one of these pictures.", "Give it pictures it has not seen.")
+    if seen := len(dataset) - len(rows):
+        tell(f"{seen} of {len(dataset)} pictures are left out: the classifier learned from them.")
+    y = np.array([classifier.classes.index(dataset.classes[dataset.y[index]]) for index in rows])
+    size = classifier.preprocessing.size / classifier.preprocessing.crop
+    pictures = Pictures.open(store, dataset, max(SIDE, int(size)))
+    probabilities = classifier.probabilities([pictures[index] for index in rows])
+    names = tuple(dataset.items[index].name for index in rows)
+    report = judge(probabilities, y, classifier.classes, names, dataset.groups[rows]) | {"seen": seen}
     threshold = classifier.facts.get("set_threshold")
     if threshold is None:
         return report | {"coverage": None}
     held = [label in prediction_set(row, threshold) for row, label in zip(probabilities, y, strict=True)]
     return report | {"coverage": float(np.mean(held))}
+
+
+def _learned_from(passport: dict[str, Any], store: Store) -> set[str]:
+    """SHA-256 of every picture the classifier was trained, chosen or calibrated on, as far as its dataset is here."""
+    from zoo.dataset import split
+
+    try:
+        dataset = Dataset.load(store, str(passport.get("dataset", "")))
+    except NotFound:
+        return set()
+    parts = split(dataset, int(passport.get("plan", {}).get("seed", 0)))
+    return {dataset.items[index].sha for index in parts.of("train", "select", "calibration")}
 
 
 def export(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
@@ -196,7 +216,7 @@ def _fit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strategy", default="auto", metavar="S", help="auto, linear_head or full")
     parser.add_argument("--budget", type=positive, metavar="SECONDS", help="no new epoch is begun after these")
     parser.add_argument("--out", type=Path, metavar="DIR", help="put the classifier there as well")
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--seed", type=whole, metavar="S")
     parser.add_argument("--engine", default=None, metavar="E", help="where it runs: local")
     parser.add_argument("--epochs", type=int, metavar="N", help="most passes over the training part")
     parser.add_argument("--processes", type=int, metavar="P", help="processes that share each step")

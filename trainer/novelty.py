@@ -36,9 +36,9 @@ class Gate:
 
     def distance(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """(N,) Mahalanobis distance of raw features (N, D) to the nearest class mean."""
-        rows = unit(x) @ self.whiten.astype(np.float64)
-        gaps = ((rows[:, None, :] - self.means.astype(np.float64)[None]) ** 2).sum(axis=2)
-        return np.asarray(np.sqrt(gaps.min(axis=1)))
+        rows, means = unit(x) @ self.whiten.astype(np.float64), self.means.astype(np.float64)
+        gaps = (rows**2).sum(axis=1)[:, None] + (means**2).sum(axis=1) - 2 * rows @ means.T  # (N, C)
+        return np.asarray(np.sqrt(np.maximum(gaps.min(axis=1), 0)))
 
     def save(self, path: Path) -> None:
         np.savez(path, allow_pickle=False, means=self.means, whiten=self.whiten, threshold=np.array(self.threshold))

@@ -33,6 +33,9 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
     backbone = decided.pop("backbone", None) or advice.get("backbone") or "embedded/tf_efficientnet_lite0"
     strategy = decided.pop("strategy", None) or advice.get("strategy") or "linear_head"
     card = sources.card(backbone, settings)
+    decided.setdefault("seed", (comparison or {}).get("seed", 0))  # the same test part stays unseen
+    if strategy == "linear_head":
+        decided["processes"] = 1  # nothing to share
     recipe: dict[str, Any] = {
         "dataset": dataset.id,
         "backbone": backbone,

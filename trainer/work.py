@@ -62,6 +62,7 @@ def _finish(job: Job, trained: Trained, begun: float) -> Finished:
     known, calibration, test = (part.of("train", "select"), part.of("calibration"), part.of("test"))
     layer = last_layer(trained.network)
     weight, bias = (p.detach().cpu().double().numpy() for p in (layer.weight, layer.bias))
+    calibration = calibration[np.isin(data.y[calibration], data.y[known])]  # a class it cannot name tells nothing
     held = trained.embed(calibration)
     temperature = fit_temperature(held @ weight.T + bias, data.y[calibration])
     soften(trained.network, temperature)

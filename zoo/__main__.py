@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from zoo.command import Command, main, positive, tell
+from zoo.command import Command, counting, main, positive, tell, whole
 from zoo.errors import BackboneUnavailable
 from zoo.settings import Settings
 from zoo.store import Store
@@ -49,6 +49,7 @@ def compare(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
     from zoo.compare import EMBEDDED, Question
     from zoo.compare import compare as tournament
+    from zoo.comparisons import Comparisons
     from zoo.intake import intake
 
     begun = time.perf_counter()
@@ -67,6 +68,7 @@ def compare(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         found = step.as_json()
     for missing in found["unavailable"]:
         tell(f"{missing['id']}: {missing['problem']} {missing['remedy']}")
+    Comparisons(store, settings).keep(question, found)
     found["seconds"] |= {"decode": decode, "total": found["seconds"]["total"] + decode}
     return found
 
@@ -122,8 +124,8 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
     _data(parser)
     parser.add_argument("--backbones", nargs="+", metavar="ID", help="source/name; the embedded ones unless given")
     parser.add_argument("--budget", type=positive, metavar="SECONDS", help="look at fewer pictures if it takes longer")
-    parser.add_argument("--limit", type=int, metavar="N", help="look at N pictures at most")
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--limit", type=counting, metavar="N", help="look at N pictures at most")
+    parser.add_argument("--seed", type=whole, default=0, metavar="S")
     parser.add_argument("--fresh", action="store_true", help="compute features that are known anew")
 
 

@@ -76,6 +76,24 @@ def positive(text: str) -> float:
     return value
 
 
+def whole(text: str) -> int:
+    """0 or a whole number above it, for argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not text.isascii() or not text.isdigit() or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
+def counting(text: str) -> int:
+    """A whole number above 0, for argparse; raises as ``whole`` does."""
+    if whole(text) == 0:
+        raise argparse.ArgumentTypeError("0 is too few")
+    return int(text)
+
+
 def _parser(program: str, commands: Sequence[Command]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=program)
     several = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -68,6 +68,7 @@ def compare(
     counts = np.array(list(dataset.counts.values()))
     state = Comparison(
         dataset=dataset.id,
+        seed=question.seed,
         pictures=len(order),
         held_back=len(dataset) - len(_shuffled(dataset, question.seed)),
         chance=float(counts.max() / counts.sum()),

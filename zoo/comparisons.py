@@ -49,6 +49,8 @@ class Comparisons:
             BadPlan: no backbone is named, or too many.
         """
         Dataset.load(self._store, dataset)
+        if seed < 0 or (limit is not None and limit < 1):
+            raise BadPlan(f"The seed is {seed} and the limit {limit}.", "A seed is 0 or more, a limit 1 or more.")
         if not 1 <= len(backbones) <= 40:
             raise BadPlan(f"{len(backbones)} backbones are named.", "Name between 1 and 40.")
         comparison = new_id()
@@ -57,6 +59,13 @@ class Comparisons:
         write_json(folder / "question.json", {"dataset": dataset, "at": time.time(), "question": asdict(question)})
         self._spawn(folder)
         return comparison
+
+    def keep(self, question: Question, found: dict[str, Any]) -> None:
+        """Remember a comparison that was made elsewhere, so that a plan can follow its advice."""
+        folder = self._store.comparisons / new_id()
+        write_json(folder / "answer.json", found | {"state": "finished", "message": found["sentence"]})
+        asked = {"dataset": found["dataset"], "at": time.time(), "question": asdict(question)}
+        write_json(folder / "question.json", asked)
 
     def read(self, comparison: str) -> dict[str, Any]:
         """The comparison as it stands: what ``Comparison.as_json`` gives, with state, message, progress and ``asked``.
@@ -73,6 +82,8 @@ class Comparisons:
             "dataset": asked["dataset"],
             "backbones": [],
         }
+        if found["state"] == "running" and (folder / "STOP").exists():
+            found |= {"state": "stopped", "message": "Stopped. What was measured is kept."}
         if found["state"] == "running" and not self._alive(folder, asked["at"]):
             found |= {"state": "failed", "message": "The comparison ended early. Compare again: what it knew is kept."}
         return {"id": comparison, "asked": list(asked["question"]["backbones"])} | found
@@ -93,13 +104,10 @@ class Comparisons:
     def stop(self, comparison: str) -> None:
         """End it; features it computed are kept."""
         folder = self._folder(comparison)
+        (folder / "STOP").touch()  # a process that is only starting sees it
         process = _process(folder)
         if process is not None:
             process.terminate()
-        found = self.read(comparison)
-        if found["state"] == "running":
-            found.pop("id")
-            write_json(folder / "answer.json", found | {"state": "stopped", "message": "Stopped."})
 
     def _folder(self, comparison: str) -> Path:
         folder = self._store.comparisons / checked_id(comparison, "comparison")
@@ -131,6 +139,8 @@ class Comparisons:
 def answer(folder: Path, store: Store, settings: Settings) -> None:
     """Be the process of the comparison in ``folder``: one at a time on this machine, so that timings mean something."""
     write_json(folder / "process.json", {"pid": os.getpid(), "started": psutil.Process().create_time()})
+    if (folder / "STOP").exists():
+        return
     asked = read_json(folder / "question.json")
     tell = _Teller(folder / "answer.json", asked["dataset"])
     tell.now(message="Waiting for another comparison to end.")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from zoo import sources
 from zoo.backbone import Backbone, Card
 from zoo.dataset import Dataset
+from zoo.errors import BackboneUnavailable
 from zoo.pictures import SIDE, Pictures
 from zoo.settings import Settings
 from zoo.store import Store, new_id
@@ -50,7 +51,10 @@ class Features:
 
 
 class Extractor:
-    """The features of one dataset's pictures by one backbone, which is loaded when a picture is new to it."""
+    """The features of one dataset's pictures by one backbone, which is loaded when a picture is new to it.
+
+    ``seconds`` adds up the wall time of every forward pass it made.
+    """
 
     def __init__(self, card: Card, dataset: Dataset, store: Store, settings: Settings, fresh: bool = False) -> None:
         self.card = card
@@ -63,9 +67,9 @@ class Extractor:
         self._row: dict[str, int] = {}
         self._taps: list[NDArray[np.float32]] = []
         self._ms = 0.0
+        self.seconds = 0.0
         if not fresh and card.revision:
-            for shard in sorted(self._folder().glob("*.npz")):
-                self._read(shard)
+            self._read_known()
 
     def rows(self, indices: Sequence[int] | NDArray[np.int64], told: Told = silent) -> Features:
         """Features of the pictures at ``indices``, in that order."""
@@ -85,6 +89,9 @@ class Extractor:
             self._pictures = Pictures.open(self._store, self._dataset, side)
         assert self._pictures is not None
         done = forward(self._backbone, [self._pictures[index] for _, index in missing], told)
+        if not all(np.isfinite(tap).all() for tap in done.taps):
+            raise BackboneUnavailable(f"{self.card.id} gives values that are no numbers.", "Choose another backbone.")
+        self.seconds += done.seconds
         if len(missing) >= 32 or not self._ms:  # a handful of pictures times the start more than the speed
             self._ms = done.ms_per_picture
         self._write([sha for sha, _ in missing], done.taps)
@@ -108,14 +115,22 @@ class Extractor:
             draft.unlink(missing_ok=True)
         self._add(shas, taps)
 
-    def _read(self, shard: Path) -> None:
-        try:
-            with np.load(shard, allow_pickle=False) as stored:
-                shas = stored["sha"].tolist()
-                self._ms = float(stored["ms"])
-                self._add(shas, [stored[f"tap{index}"] for index in range(len(self.card.taps))])
-        except (OSError, ValueError, KeyError, BadZipFile):
-            shard.unlink(missing_ok=True)  # damaged: computed again
+    def _read_known(self) -> None:
+        """What earlier comparisons computed of this dataset's pictures, oldest first."""
+        wanted, names = set(self._shas), list[str]()
+        parts: list[list[NDArray[np.float32]]] = []
+        for shard in sorted(self._folder().glob("*.npz"), key=lambda path: path.stat().st_mtime_ns):
+            try:
+                with np.load(shard, allow_pickle=False) as stored:
+                    mine = np.array([sha in wanted for sha in stored["sha"].tolist()], dtype=bool)
+                    if mine.any():
+                        parts.append([stored[f"tap{index}"][mine] for index in range(len(self.card.taps))])
+                        names += stored["sha"][mine].tolist()
+                        self._ms = float(stored["ms"])
+            except (ValueError, KeyError, BadZipFile):
+                shard.unlink(missing_ok=True)  # damaged: computed again
+        if parts:
+            self._add(names, [np.concatenate(tap) for tap in zip(*parts, strict=True)])
 
     def _add(self, shas: list[str], taps: list[NDArray[np.float32]]) -> None:
         first = len(self._taps[0]) if self._taps else 0

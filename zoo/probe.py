@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
 
+FEW_GROUPS = 10
 LAMBDAS = 10.0 ** np.linspace(-3, 6, 20)  # times tr(FᵀF)/D
 
 
@@ -90,8 +91,8 @@ def accuracy_interval(right: NDArray[np.bool_], groups: Ints | None = None) -> t
     """Wilson's 95 % interval (Wilson 1927) for the share of ``right``.
 
     Pictures of one group rise and fall together, so N is divided by the design effect, the ratio of the clustered to
-    the independent variance (Kish 1965), and never exceeds the number of pictures nor falls below that of groups
-    where nothing varies.
+    the independent variance (Kish 1965). Where nothing varies, or there are fewer than ten groups, which is too few to
+    estimate that ratio, N is the number of groups.
     """
     n = len(right)
     if n == 0:
@@ -100,9 +101,13 @@ def accuracy_interval(right: NDArray[np.bool_], groups: Ints | None = None) -> t
     effective = float(n)
     if groups is not None:
         _, member = np.unique(groups, return_inverse=True)
-        clustered = float((np.bincount(member, weights=right - p) ** 2).sum()) / n**2
+        several = int(member.max()) + 1
+        clustered = float((np.bincount(member, weights=right - p) ** 2).sum()) / n**2 * several / max(several - 1, 1)
         independent = p * (1 - p) / n
-        effective = n * min(1.0, independent / clustered) if clustered > 0 else float(member.max() + 1)
+        if several < n:
+            effective = n * min(1.0, independent / clustered) if clustered > 1e-12 else float(several)
+        if several < FEW_GROUPS:
+            effective = min(effective, float(several))
     return wilson(p, effective)
 
 

@@ -69,6 +69,7 @@ def place(
         slope: accuracy at N minus accuracy at N/2.
     """
     gain = gain_of_best(right, groups, seed)
+    gain = gain if len(gain) else np.array([-1.0, 1.0])  # one group alone: nothing is known
     low, high = (float(value) for value in np.percentile(gain, [2.5, 97.5]))
     likeness = "unlike" if low > 0 else "alike" if high < HALF_A_POINT else "uncertain"
     p_large = min(_between(counts.sum(), LITTLE, MUCH), _between(np.median(counts), LITTLE_A_CLASS, MUCH_A_CLASS))

@@ -86,6 +86,7 @@ class Comparison:
     """
 
     dataset: str
+    seed: int
     pictures: int
     held_back: int
     chance: float
@@ -105,6 +106,7 @@ class Comparison:
     def as_json(self) -> dict[str, Any]:
         return {
             "dataset": self.dataset,
+            "seed": self.seed,
             "pictures": self.pictures,
             "held_back": self.held_back,
             "backbones": [report.as_json() for report in self.ranked()],

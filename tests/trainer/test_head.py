@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from trainer.events import Epoch
 from trainer.head import CANDIDATES, Head, fit_head, softmax
+from zoo.errors import BadPlan
 
 
 def clouds(n: int, classes: int, seed: int, d: int = 60) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -72,3 +73,18 @@ def test_groups_keep_copies_from_flattering_it() -> None:
     *_, head = fit_head(np.repeat(x, 2, axis=0), np.repeat(y, 2), np.repeat(np.arange(80), 2), 4)
     assert isinstance(head, Head)
     assert head.expected < 0.45
+
+
+def test_a_stray_picture_of_a_class_of_its_own_does_not_blur_the_rest() -> None:
+    x, y = clouds(120, 2, 0)
+    x[y == 1] += 6
+    _, alone = fitted(x, y, 2)
+    stray = np.vstack([x, np.zeros((1, 60), dtype=np.float32)])
+    _, beside = fitted(stray, np.append(y, 2), 3)
+    sure = [float(softmax(head.logits(x)).max(axis=1).mean()) for head in (alone, beside)]
+    assert min(sure) > 0.95
+
+
+def test_one_class_is_explained() -> None:
+    with pytest.raises(BadPlan, match="one class"):
+        list(fit_head(np.ones((5, 4), dtype=np.float32), np.zeros(5, dtype=np.int64), np.arange(5), 2))

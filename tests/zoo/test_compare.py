@@ -155,3 +155,23 @@ def _finished(comparisons: Comparisons, asked: str) -> dict[str, Any]:
             return found
         time.sleep(0.1)
     raise AssertionError("the comparison did not end within 90 s")
+
+
+def test_a_comparison_stopped_at_once_stays_stopped(dataset: Dataset, store: Store, settings: Settings) -> None:
+    comparisons = Comparisons(store, settings)
+    asked = comparisons.start(dataset.id, TWO)
+    comparisons.stop(asked)
+    assert comparisons.read(asked)["state"] == "stopped"
+    comparisons._children[0].wait(20)
+    assert comparisons.read(asked)["state"] == "stopped"
+
+
+def test_classes_only_in_the_test_part_do_not_stop_a_comparison(
+    picture_folder: PictureFolder, store: Store, settings: Settings
+) -> None:
+    give_weights(settings, TINY[0])
+    top = picture_folder(("ant", "cow"), 8, inside="train")
+    picture_folder(("ant", "bat", "cow"), 4, inside="test", seed=1)
+    found = list(compare(intake(top, store, settings), Question(backbones=TWO[:1]), store, settings))[-1]
+    assert found.pictures == 16
+    assert found.held_back == 12

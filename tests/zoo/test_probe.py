@@ -102,3 +102,10 @@ def test_neighbours_vote_and_a_group_does_not_vote_for_itself() -> None:
     y = np.array([0, 0, 0, 1, 1, 1])
     assert knn(x, y, k=2).tolist() == y.tolist()
     assert knn(x, y, groups=np.array([0, 0, 0, 1, 2, 3]), k=1)[:3].tolist() == [1, 1, 1]
+
+
+def test_few_groups_count_for_no_more_than_they_are() -> None:
+    right = np.tile([True, True, True, False], 25)
+    assert accuracy_interval(right, np.zeros(100, dtype=np.int64)) == wilson(0.75, 1)
+    assert accuracy_interval(right, np.arange(100) // 50) == wilson(0.75, 2)
+    assert accuracy_interval(right, np.arange(100)) == accuracy_interval(right)

@@ -47,3 +47,9 @@ def test_many_pictures_are_much() -> None:
     right = np.ones((2, 50), dtype=bool)
     assert place(right, np.arange(50), np.array([6000, 6000]), None).p_large == 1.0
     assert place(right, np.arange(50), np.array([11_900, 100]), None).p_large > 0.5
+
+
+def test_one_group_alone_leaves_everything_open() -> None:
+    found = place(np.ones((2, 6), dtype=bool), np.zeros(6, dtype=np.int64), np.array([3, 3]), None)
+    assert found.cell == "little, uncertain"
+    assert found.gain_interval[0] < 0 < found.gain_interval[1]

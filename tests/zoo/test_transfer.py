@@ -42,3 +42,8 @@ def test_wide_noise_never_outranks_features_that_know_the_classes(score) -> None
     x, y = made(120, 30, 4, 1.0)
     noise = np.random.RandomState(1).randn(120, 600)
     assert score(noise, y) < score(x, y)
+
+
+def test_a_class_without_pictures_changes_nothing() -> None:
+    x, y = made(80, 20, 3, 0.5)
+    assert logme(x, np.where(y == 2, 5, y)) == pytest.approx(logme(x, y))

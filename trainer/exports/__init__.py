@@ -33,6 +33,21 @@ class Export(Protocol):
         ...
 
 
+def empty_folder(path: Path) -> None:
+    """Make the folder ``path``.
+
+    Raises:
+        BadExport: it cannot be made, or holds something already.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        full = any(path.iterdir())
+    except OSError as error:
+        raise BadExport(f"{path} cannot be written: {error.strerror}.", "Name another folder.") from error
+    if full:
+        raise BadExport(f"{path} exists and is not empty.", "Name a folder that does not exist yet.")
+
+
 @cache
 def exports() -> dict[str, Export]:
     """Every format, by name."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.classifier import Classifier
+from trainer.exports import empty_folder
 from zoo.decode import read_picture
 from zoo.errors import BadExport
 
@@ -25,10 +26,8 @@ class Folder:
     title = "Folder for timm and transformers"
 
     def write(self, classifier: Path, to: Path, pictures: Sequence[Path]) -> dict[str, Any]:
-        if to.exists() and (not to.is_dir() or any(to.iterdir())):
-            raise BadExport(f"{to} exists and is not empty.", "Name a folder that does not exist yet.")
+        empty_folder(to)
         parity = certify(classifier, pictures)
-        to.mkdir(parents=True, exist_ok=True)
         files = [name for name in FILES if (classifier / name).is_file()]
         for name in files:
             shutil.copyfile(classifier / name, to / name)

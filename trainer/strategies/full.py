@@ -27,8 +27,13 @@ class Full:
         from trainer.finetune import finetune  # brings torch, which listing the strategies must not
 
         rows = job.split.of("train")  # the select part judges the epochs, so the head may not know it either
-        yield Progress(stage="head", done=0, total=len(rows))
+        for progress in job.reading(rows):
+            yield progress
+            if job.stop():
+                yield Stopped(step=0)
+                return
         features = job.extractor.rows(rows)
+        yield Progress(stage="head", done=0, total=len(rows))
         head: Head | None = None
         y, groups, classes = job.dataset.y[rows], job.dataset.groups[rows], len(job.dataset.classes)
         for step in fit_head(features.head, y, groups, classes, job.plan.seed):
@@ -49,7 +54,7 @@ class Full:
         def read(indices: NDArray[np.int64]) -> NDArray[np.float32]:
             return embed(network, job.shown(indices), job.preprocessing, device)
 
-        yield Trained(network, read, head.expected, features.seconds)
+        yield Trained(network, read, None, job.extractor.seconds)
 
 
 STRATEGY = Full()

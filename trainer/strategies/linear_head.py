@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from trainer.events import Epoch, Event, Progress, Started, Stopped
+from trainer.events import Event, Started, Stopped
 from trainer.head import CANDIDATES, Head, fit_head
 from trainer.job import Job, Trained
 from trainer.networks import set_head
@@ -31,28 +31,27 @@ class LinearHead:
             precision="no",
             pid=job.pid,
         )
-        yield Progress(stage="features", done=0, total=len(job.dataset))
-        seconds = 0.0
         everything = np.arange(len(job.dataset))
-        for first in range(0, len(everything), 128):  # in pieces, so that progress is seen and a stop is heard
+        for progress in job.reading(everything):
+            yield progress
             if job.stop():
                 yield Stopped(step=0)
                 return
-            piece = job.extractor.rows(everything[first : first + 128])
-            seconds += piece.seconds
-            yield Progress(stage="features", done=min(first + 128, len(everything)), total=len(everything))
         features: Features = job.extractor.rows(everything)
         head: Head | None = None
         y, groups, classes = job.dataset.y[rows], job.dataset.groups[rows], len(job.dataset.classes)
         for step in fit_head(features.head[rows], y, groups, classes, job.plan.seed):
-            if isinstance(step, Epoch):
-                yield step
-            else:
+            if isinstance(step, Head):
                 head = step
+                continue
+            yield step
+            if job.stop():
+                yield Stopped(step=0)
+                return
         assert head is not None
         network = job.backbone.network(classes)
         set_head(network, head.weight, head.bias)
-        yield Trained(network, lambda indices: features.head[indices], head.expected, seconds)
+        yield Trained(network, lambda indices: features.head[indices], head.expected, job.extractor.seconds)
 
 
 STRATEGY = LinearHead()

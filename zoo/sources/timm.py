@@ -229,6 +229,7 @@ def _create(name: str, path: Path) -> nn.Module:
 
 
 def _download(name: str, settings: Settings) -> Path:
+    from httpx import HTTPError
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
@@ -241,7 +242,7 @@ def _download(name: str, settings: Settings) -> Path:
         raise BackboneUnavailable(f"No hub answers, and the weights of {name} are not on this disk.", remedy) from error
     except EntryNotFoundError as error:
         raise BackboneUnavailable(f"The hub has no safetensors weights for {name}.", remedy) from error
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except (HfHubHTTPError, HTTPError, OSError, ValueError) as error:
         raise BackboneUnavailable(f"The hub would not give the weights of {name}.", remedy) from error
 
 
