@@ -108,7 +108,23 @@ def broken(request: BaseHTTPRequestHandler) -> None:
     request.send_error(500)
 
 
-@pytest.mark.parametrize("answer", [garbage, missing, broken])
+def no_http(request: BaseHTTPRequestHandler) -> None:
+    request.wfile.write(b"\x16\x03\x01 this is another protocol\r\n\r\n")
+    request.close_connection = True
+
+
+def cut_short(request: BaseHTTPRequestHandler) -> None:
+    request.send_response(200)
+    request.send_header("X-Repo-Commit", "a" * 40)
+    request.send_header("ETag", f'"{"b" * 64}"')
+    request.send_header("Content-Length", "1000000")
+    request.end_headers()
+    if request.command == "GET":
+        request.wfile.write(b"\0" * 1000)
+    request.close_connection = True
+
+
+@pytest.mark.parametrize("answer", [garbage, missing, broken, no_http, cut_short])
 def test_a_hub_that_gives_no_weights_is_explained_in_one_line(
     answer: Answer, picture_folder: PictureFolder, tmp_path: Path, serve: Callable[[Answer], str]
 ) -> None:

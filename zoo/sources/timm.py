@@ -229,7 +229,7 @@ def _create(name: str, path: Path) -> nn.Module:
 
 
 def _download(name: str, settings: Settings) -> Path:
-    from httpx import HTTPError
+    from httpx2 import HTTPError  # huggingface_hub lets its own client's errors through
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
