@@ -30,7 +30,8 @@ class Plan:
         precision: "auto" takes bf16 on CUDA devices that have it, else full precision.
         processes: how many processes share a step.
         budget_seconds: training stops after the epoch that passes this; None for no limit.
-        predicted_accuracy, predicted_seconds: what the studio expected before the start.
+        predicted_accuracy, predicted_seconds: what the studio expected before the start; ``predicted_low`` to
+            ``predicted_high`` is the accuracy's 95 % interval.
     """
 
     dataset: str
@@ -53,6 +54,8 @@ class Plan:
     seed: int = 0
     budget_seconds: float | None = None
     predicted_accuracy: float | None = None
+    predicted_low: float | None = None
+    predicted_high: float | None = None
     predicted_seconds: float | None = None
 
     def __post_init__(self) -> None:

@@ -47,10 +47,11 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
     measured = next((row for row in (comparison or {}).get("backbones", []) if row["id"] == backbone), None)
     plan = Plan.from_json(recipe | decided)
     ms = measured["ms_per_picture"] if measured else card.gmacs * MS_A_GMAC / settings.threads + 2
-    forecast = measured["accuracy"] if measured else None
-    return Plan.from_json(
-        plan.as_json() | {"predicted_seconds": seconds(plan, dataset, ms), "predicted_accuracy": forecast}
-    )
+    forecast: dict[str, Any] = {"predicted_seconds": seconds(plan, dataset, ms)}
+    if measured:
+        low, high = measured["interval"]
+        forecast |= {"predicted_accuracy": measured["accuracy"], "predicted_low": low, "predicted_high": high}
+    return Plan.from_json(plan.as_json() | forecast)
 
 
 def seconds(plan: Plan, dataset: Dataset, ms_per_picture: float) -> float:

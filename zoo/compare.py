@@ -82,7 +82,8 @@ def compare(
     for number in _rounds(len(order)):
         part = order[:number]
         for entrant in [one for one in entrants if not _out(reports, one)]:
-            report = _measure(entrant, dataset, part, clock, told, scores=number == len(order))
+            seen, every = sum(report.pictures for report in reports.values()), len(order) * len(entrants)
+            report = _measure(entrant, dataset, part, clock, _from(seen, every, told), scores=number == len(order))
             report = replace(report, seconds=report.seconds + _spent(reports, entrant))
             halfway[entrant.card.id] = reports[entrant.card.id].accuracy if entrant.card.id in reports else np.nan
             reports[entrant.card.id] = report
@@ -183,6 +184,11 @@ def _judged(features: Features, y: NDArray[np.int64], groups: NDArray[np.int64],
         seconds=0.0,
         right=np.stack([probe.predicted == y for probe in probes]),
     )
+
+
+def _from(seen: int, every: int, told: Told) -> Told:
+    """``told``, counting from ``seen`` of ``every`` forward passes that the whole comparison may take."""
+    return lambda stage, done, _: told(stage, min(seen + done, every), every)
 
 
 def _out(reports: dict[str, ProbeReport], entrant: Extractor) -> bool:

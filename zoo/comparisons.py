@@ -172,7 +172,7 @@ class _Teller:
     def progress(self, stage: str, done: int, total: int) -> None:
         self.value |= {
             "progress": {"stage": stage, "done": done, "total": total},
-            "message": f"{stage.partition('/')[2]}: {done} of {total} pictures",
+            "message": f"{stage.partition('/')[2]} is looking at the pictures",
         }
         if time.monotonic() - self._told > 0.5:
             self.now()

@@ -52,11 +52,13 @@ def test_the_advice_is_followed_and_a_person_overrules_it(
     dataset = intake(picture_folder(2, 6), store, settings)
     comparison = {
         "plan": {"backbone": "embedded/tf_efficientnet_lite1", "strategy": "full"},
-        "backbones": [{"id": "embedded/tf_efficientnet_lite1", "ms_per_picture": 10.0, "accuracy": 0.8}],
+        "backbones": [
+            {"id": "embedded/tf_efficientnet_lite1", "ms_per_picture": 10.0, "accuracy": 0.8, "interval": [0.7, 0.9]}
+        ],
     }
     advised = suggest(comparison, dataset, settings)
     assert (advised.backbone, advised.strategy) == ("embedded/tf_efficientnet_lite1", "full")
-    assert advised.predicted_accuracy == 0.8
+    assert (advised.predicted_accuracy, advised.predicted_low, advised.predicted_high) == (0.8, 0.7, 0.9)
     assert advised.predicted_seconds is not None
     cheaper = suggest(comparison, dataset, settings, strategy="linear_head", epochs=None)
     assert cheaper.strategy == "linear_head"

@@ -10,6 +10,7 @@ import gradio as gr
 
 from trainer.plan import PRECISIONS, Plan
 from trainer.strategies import strategies
+from trainer.ui.train_view import expected
 from zoo.ui import kit
 from zoo.ui.kit import duration, esc, percent
 
@@ -97,7 +98,7 @@ class Form:
         if plan.predicted_seconds is not None:
             figures.append((duration(plan.predicted_seconds), "expected on this machine"))
         if plan.predicted_accuracy is not None:
-            figures.append((percent(plan.predicted_accuracy, 0), "right, as the comparison has it"))
+            figures.append((expected(plan), f"right, {percent(plan.predicted_accuracy, 0)} in the comparison"))
         why = f"<b>Why so?</b> {esc(strategies()[plan.strategy].why)}"
         lesson = f'<p class="tz-lesson" style="margin:0!important">{why}</p>'
         return f'<div class="tz-stack">{kit.tiles(figures)}{lesson}</div>'

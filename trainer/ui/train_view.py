@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from trainer.plan import Plan
 from trainer.run import Run
 from zoo.ui import kit
 from zoo.ui.charts import Axis, Line, amounts, plot, shares
@@ -88,13 +89,22 @@ def _doing(run: Run) -> str:
     return f"{doing} · about {duration(run.eta_seconds)} left" if run.eta_seconds is not None else doing
 
 
+def expected(plan: Plan) -> str:
+    """The range of accuracies that the comparison leaves open, or its figure where it gave none."""
+    if plan.predicted_low is None or plan.predicted_high is None:
+        return percent(plan.predicted_accuracy or 0.0, 0)
+    return f"{100 * plan.predicted_low:.0f} – {100 * plan.predicted_high:.0f} %"
+
+
 def _facts(run: Run) -> str:
     facts = []
     if run.test and "interval" in run.test:
         low, high = run.test["interval"]
         facts.append((f"{100 * low:.0f} – {100 * high:.0f} %", "accuracy on new pictures, 95 % sure"))
     if run.predicted_accuracy is not None:
-        facts.append((percent(run.predicted_accuracy), "accuracy predicted"))
+        facts.append(
+            (expected(run.plan) if run.plan else "", f"predicted, around {percent(run.predicted_accuracy, 0)}")
+        )
     if run.seconds is not None:
         facts.append((duration(run.seconds), "training took"))
     if run.predicted_seconds is not None:

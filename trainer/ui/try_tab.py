@@ -26,9 +26,7 @@ from zoo.ui import kit
 from zoo.ui.compare_view import short
 from zoo.ui.kit import CLICKED, QUIET, Seat, next_html, percent
 
-TEACHING = (
-    "Pictures it has never seen. Its probabilities are calibrated: said to be 90 % sure, it is right nine times in ten."
-)
+TEACHING = "Pictures it has never seen. Its probabilities were calibrated; Train shows how far off they are."
 NONE = "Train a classifier first; then it answers here."
 READY = "Try pictures from elsewhere: other light, other backgrounds. Then take the classifier with you."
 EXAMPLES = 14

@@ -57,8 +57,8 @@ def _basis(found: Found) -> str:
     took = f" in {duration(seconds)}" if seconds else ""
     return (
         f"<p>Measured on {found['pictures']:,} pictures{took}, each left out in turn. "
-        f"{found['held_back']:,} test pictures "
-        f"were not looked at. Ranges hold 95 % of the time; where they overlap, call it a tie.</p>"
+        f"{found['held_back']:,} test pictures were not looked at. "
+        "Ranges are 95 % intervals; a tie is an order that other pictures of the kind could turn around.</p>"
     )
 
 
