@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.head import softmax
-from trainer.networks import embedded, last_layer
+from trainer.networks import embedded, logits
 from trainer.novelty import Gate, prediction_set
 from zoo.backbone import Picture, Preprocessing
 from zoo.decode import shrink
@@ -121,9 +121,7 @@ class Classifier:
         return np.concatenate(rows) if rows else np.zeros((0, len(self.classes)))
 
     def _softmax(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        layer = last_layer(self._network)
-        weight, bias = (part.detach().cpu().numpy() for part in (layer.weight, layer.bias))
-        return softmax(rows @ weight.T + bias)
+        return softmax(logits(self._network, rows))
 
     def _answers(self, rows: NDArray[np.float32]) -> list[tuple[NDArray[np.float64], float | None]]:
         probabilities = self._softmax(rows)

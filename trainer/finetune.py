@@ -14,15 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from trainer.batches import Augmentation, Batches, TrainingPictures
 from trainer.checkpoint import Checkpoints
 from trainer.events import Epoch, Event, Started, Step, Stopped
 from trainer.head import log_loss, softmax
 from trainer.job import Job
-from trainer.networks import embed, last_layer
+from trainer.networks import embed, logits
+from trainer.optimizer import optimizer_for, share_of_rate
 from zoo.errors import BadPlan
 from zoo.forward import device as best_device
 from zoo.probe import accuracy_interval
@@ -90,8 +88,8 @@ class _Tuning:
         self.steps = self.steps_an_epoch * plan.epochs
         network.requires_grad_(True)
         self.frozen_norm = len(self.rows) < FROZEN_NORM_BELOW or self.size < 32
-        optimizer = _optimizer(network, job)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _factor(step, self.steps))
+        optimizer = optimizer_for(network, plan)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of_rate(step, self.steps))
         self.average = ModelEmaV3(network, decay=1 - 1 / max(2.0, self.steps / 10))
         self.average.to(self.accelerator.device)
         self.model, self.optimizer = self.accelerator.prepare(network, optimizer)
@@ -135,21 +133,19 @@ class _Tuning:
                 x = self._input(pictures)
                 truth = labels.to(accelerator.device)
                 with accelerator.autocast():
-                    logits = self.model(x)
-                    loss = loss_function(logits.float(), truth)
+                    said = self.model(x)
+                    loss = loss_function(said.float(), truth)
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     accelerator.clip_grad_norm_(self.model.parameters(), CLIP)
                 self.optimizer.step()
                 self.optimizer.zero_grad()
             at.batch += 1
-            counted = torch.stack([loss.detach(), (logits.argmax(1) == truth).sum().float(), loss.new_tensor(len(x))])
+            counted = torch.stack([loss.detach(), (said.argmax(1) == truth).sum().float(), loss.new_tensor(len(x))])
             mean_loss, right, seen = self._together(counted)
             losses.append(mean_loss)
             if not math.isfinite(mean_loss):
-                raise BadPlan(
-                    "The training diverged: its loss is no number any more.", "Choose a smaller learning rate."
-                )
+                raise diverged()
             at.loss_sum, at.right, at.seen = at.loss_sum + mean_loss * seen, at.right + int(right), at.seen + int(seen)
             if accelerator.sync_gradients:
                 rate = self.optimizer.param_groups[-1]["lr"]
@@ -173,13 +169,12 @@ class _Tuning:
         rows = self.job.split.of("select")
         y, average = self.job.dataset.y[rows], self.average.module
         shown = self.job.shown(rows)
-        probabilities = softmax(
-            _logits(average, embed(average, shown, self.job.preprocessing, self.accelerator.device))
-        )
+        rows_read = embed(average, shown, self.job.preprocessing, self.accelerator.device)
+        probabilities = softmax(logits(average, rows_read))
         loss = log_loss(probabilities, y)
         right = probabilities.argmax(axis=1) == y
         if not math.isfinite(loss):
-            raise BadPlan("The training diverged: its loss is no number.", "Choose a smaller learning rate.")
+            raise diverged()
         better = self.agreed(loss < at.best_loss)  # batch statistics differ a little between processes
         if better:
             at.best_loss, at.best_epoch = loss, at.epoch
@@ -278,12 +273,6 @@ class _Tuning:
         return Position(**json.loads(state["position"]))
 
 
-def _logits(network: nn.Module, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    layer = last_layer(network)
-    weight, bias = layer.weight.detach().cpu().double().numpy(), layer.bias.detach().cpu().double().numpy()
-    return np.asarray(rows.astype(np.float64) @ weight.T + bias)
-
-
 def _accelerator(precision: str, accumulate: int) -> Accelerator:
     import torch
     from accelerate import Accelerator, DataLoaderConfiguration
@@ -301,35 +290,5 @@ def _accelerator(precision: str, accumulate: int) -> Accelerator:
     )
 
 
-def _factor(step: int, steps: int) -> float:
-    """Share of the learning rate: a linear rise over the first tenth, then half a cosine to 0."""
-    warm = max(1, steps // 10)
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, steps - warm))))
-
-
-def _optimizer(network: nn.Module, job: Job) -> torch.optim.Optimizer:
-    """Layer-wise decay (Clark et al. 2020) with the factor normalised to 13 groups of layers, whatever the depth."""
-    import torch
-    from timm.optim import param_groups_layer_decay
-
-    plan = job.plan
-    depth = _depth(network)
-    decay = plan.layer_decay ** (13 / max(depth - 1, 1))
-    groups: list[dict[str, Any]] = param_groups_layer_decay(network, plan.weight_decay, layer_decay=decay)
-    for group in groups:
-        group["lr"] = plan.learning_rate * group.pop("lr_scale")
-    if plan.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=plan.learning_rate, momentum=0.9)
-    return torch.optim.AdamW(groups, lr=plan.learning_rate)
-
-
-def _depth(network: Any) -> int:
-    from timm.models import group_parameters
-
-    return (
-        len(set(group_parameters(network, network.group_matcher(coarse=False))))
-        if hasattr(network, "group_matcher")
-        else 13
-    )
+def diverged() -> BadPlan:
+    return BadPlan("The training diverged: its loss is no number any more.", "Choose a smaller learning rate.")

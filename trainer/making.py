@@ -15,7 +15,7 @@ from trainer.run import Run
 from trainer.runs import Runs
 from zoo.command import Command, positive, tell, whole
 from zoo.comparisons import Comparisons
-from zoo.dataset import Dataset
+from zoo.dataset import Dataset, Split, split
 from zoo.errors import BadPicture, BadPlan, NotFound
 from zoo.intake import intake
 from zoo.settings import Settings
@@ -43,15 +43,21 @@ def fit(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     runs = Runs(store, settings)
     run_id = runs.start(plan)
     tell(f"run {run_id}: {plan.strategy} on {plan.backbone}, about {plan.predicted_seconds:.0f} s")
-    for _, event in runs.watch(run_id):
-        if line := _line(event):
-            tell(line)
+    try:
+        for _, event in runs.watch(run_id):
+            if line := _line(event):
+                tell(line)
+    except KeyboardInterrupt:
+        tell(f"The run goes on. Stop it with: python -m trainer stop {run_id}")
+        raise
     return _fitted(runs.read(run_id), runs, chosen.out)
 
 
 def _fitted(run: Run, runs: Runs, out: Path | None) -> dict[str, Any]:
     if run.state != "finished":
-        raise BadPlan(f"Run {run.id} {run.state}. {run.message}", f"See it with: python -m trainer runs ({run.id}).")
+        broken_off = run.state in ("stopped", "lost")  # what failed by itself has its remedy in its message
+        log = f"Its log: {runs.folder(run.id) / 'log.txt'}."
+        raise BadPlan(run.message, f"Go on with: python -m trainer resume {run.id}." if broken_off else log)
     classifier = runs.classifier(run.id)
     if out is not None:
         shutil.copytree(classifier, out, dirs_exist_ok=True)
@@ -97,10 +103,9 @@ def predict(chosen: argparse.Namespace, settings: Settings) -> list[dict[str, An
     """What the classifier says of each picture; one that cannot be read gets an error in its place."""
     from trainer.classifier import Classifier
     from zoo.decode import read_picture
-    from zoo.forward import keep_freed_memory, use_threads
+    from zoo.forward import use_threads
 
     classifier = Classifier.load(_classifier(chosen.classifier, settings))
-    keep_freed_memory()
     use_threads(settings.threads)
     rows: list[dict[str, Any]] = []
     for batch in _sixteen(chosen.pictures):
@@ -161,14 +166,20 @@ def evaluate(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
 def _learned_from(passport: dict[str, Any], store: Store) -> set[str]:
     """SHA-256 of every picture the classifier was trained, chosen or calibrated on, as far as its dataset is here."""
-    from zoo.dataset import split
+    found = _trained_on(passport, store)
+    if found is None:
+        return set()
+    dataset, parts = found
+    return {dataset.items[index].sha for index in parts.of("train", "select", "calibration")}
 
+
+def _trained_on(passport: dict[str, Any], store: Store) -> tuple[Dataset, Split] | None:
+    """The dataset of a classifier's passport, and its split; None where it is not in this store."""
     try:
         dataset = Dataset.load(store, str(passport.get("dataset", "")))
     except NotFound:
-        return set()
-    parts = split(dataset, int(passport.get("plan", {}).get("seed", 0)))
-    return {dataset.items[index].sha for index in parts.of("train", "select", "calibration")}
+        return None
+    return dataset, split(dataset, int(passport.get("plan", {}).get("seed", 0)))
 
 
 def export(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
@@ -182,16 +193,12 @@ def export(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
 def held_out(classifier: Path, store: Store, most: int = 200) -> list[Path]:
     """Files of the test part of the dataset the classifier was trained on, at most ``most``; none where it is gone."""
-    from zoo.dataset import split
-
     facts = read_json(classifier / "studio.json") or {}
-    passport = facts.get("passport", {})
-    try:
-        dataset = Dataset.load(store, str(passport.get("dataset", "")))
-    except NotFound:
+    found = _trained_on(facts.get("passport", {}), store)
+    if found is None:
         return []
-    seed = int(passport.get("plan", {}).get("seed", 0))
-    paths = [dataset.root / dataset.items[index].file for index in split(dataset, seed).of("test")[:most]]
+    dataset, parts = found
+    paths = [dataset.root / dataset.items[index].file for index in parts.of("test")[:most]]
     return [path for path in paths if path.is_file()]
 
 

@@ -42,6 +42,13 @@ def set_head(network: nn.Module, weight: NDArray[np.float32], bias: NDArray[np.f
         layer.bias.copy_(torch.from_numpy(bias))
 
 
+def logits(network: nn.Module, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(N, C): what the last layer makes of ``rows`` (N, D), in double precision."""
+    layer = last_layer(network)
+    weight, bias = (part.detach().cpu().double().numpy() for part in (layer.weight, layer.bias))
+    return np.asarray(rows.astype(np.float64) @ weight.T + bias)
+
+
 def soften(network: nn.Module, temperature: float) -> None:
     """Divide the logits by ``temperature``, inside the last layer, so that every loader's softmax is calibrated."""
     import torch
@@ -66,8 +73,10 @@ def embedded(
     """The same, a batch at a time."""
     import torch
 
+    from zoo.forward import keep_freed_memory
     from zoo.network import fit, normalised
 
+    keep_freed_memory()
     network.eval()
     for first in range(0, len(pictures), BATCH):
         batch = np.stack([fit(picture, preprocessing) for picture in pictures[first : first + BATCH]])

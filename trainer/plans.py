@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trainer.engines import engines
 from trainer.plan import Plan
+from trainer.strategies import strategy as named
 from zoo import sources
 from zoo.backbone import Card
 from zoo.dataset import Dataset, split
+from zoo.errors import BadPlan
 from zoo.settings import Settings
 
 START = 9.0  # seconds for a worker to load its libraries and to save, judge and check at the end; to be calibrated
@@ -33,6 +36,9 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
     backbone = decided.pop("backbone", None) or advice.get("backbone") or "embedded/tf_efficientnet_lite0"
     strategy = decided.pop("strategy", None) or advice.get("strategy") or "linear_head"
     card = sources.card(backbone, settings)
+    if not card.params:
+        raise BadPlan(f"{backbone} is a yardstick and has nothing to train.", "Choose a backbone with weights.")
+    named(strategy)
     decided.setdefault("seed", (comparison or {}).get("seed", 0))  # the same test part stays unseen
     if strategy == "linear_head":
         decided["processes"] = 1  # nothing to share
@@ -46,6 +52,8 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
         recipe |= _recipe(card, len(dataset))
     measured = next((row for row in (comparison or {}).get("backbones", []) if row["id"] == backbone), None)
     plan = Plan.from_json(recipe | decided)
+    if plan.engine not in engines():
+        raise BadPlan(f"There is no engine {plan.engine[:80]!r}.", f"Choose one of: {', '.join(engines())}.")
     ms = measured["ms_per_picture"] if measured else card.gmacs * MS_A_GMAC / settings.threads + 2
     forecast: dict[str, Any] = {"predicted_seconds": seconds(plan, dataset, ms)}
     if measured:

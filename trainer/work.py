@@ -6,6 +6,7 @@ import platform
 import resource
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,7 @@ from trainer.events import Finished, Progress, Stopped
 from trainer.folder import RunFolder, stop_requested
 from trainer.head import softmax
 from trainer.job import Job, Trained
-from trainer.networks import last_layer, soften
+from trainer.networks import logits, soften
 from trainer.novelty import fit_gate, set_threshold
 from trainer.strategies import strategy
 from zoo.forward import keep_freed_memory, use_threads
@@ -38,8 +39,10 @@ def work(run_dir: Path, settings: Settings) -> None:
     begun = time.perf_counter()
     folder = RunFolder(run_dir)
     keep_freed_memory()
-    use_threads(max(1, settings.threads // max(1, folder.plan().processes)))
-    job = Job.open(folder.plan(), run_dir, settings, lambda: stop_requested(run_dir))
+    plan = folder.plan()
+    settings = replace(settings, threads=max(1, settings.threads // plan.processes))
+    use_threads(settings.threads)
+    job = Job.open(plan, run_dir, settings, lambda: stop_requested(run_dir))
     chosen = strategy(job.plan.strategy)
     first = not launched_rank()
     trained: Trained | None = None
@@ -60,20 +63,19 @@ def _finish(job: Job, trained: Trained, begun: float) -> Finished:
     data, part = job.dataset, job.split
     log.append(Progress(stage="calibration", done=0, total=1))
     known, calibration, test = (part.of("train", "select"), part.of("calibration"), part.of("test"))
-    layer = last_layer(trained.network)
-    weight, bias = (p.detach().cpu().double().numpy() for p in (layer.weight, layer.bias))
     calibration = calibration[np.isin(data.y[calibration], data.y[known])]  # a class it cannot name tells nothing
     held = trained.embed(calibration)
-    temperature = fit_temperature(held @ weight.T + bias, data.y[calibration])
+    temperature = fit_temperature(logits(trained.network, held), data.y[calibration])
     soften(trained.network, temperature)
-    sure = softmax((held @ weight.T + bias) / temperature)
+    sure = softmax(logits(trained.network, held))
     gate = fit_gate(trained.embed(known), data.y[known], held, len(data.classes))
     log.append(Progress(stage="test", done=0, total=len(test)))
-    probabilities = softmax((trained.embed(test) @ weight.T + bias) / temperature)
+    probabilities = softmax(logits(trained.network, trained.embed(test)))
     names = tuple(data.items[index].name for index in test)
     report = evaluate(probabilities, data.y[test], data.classes, names, data.groups[test])
     for row in report.get("hardest", []):
         row["index"] = int(test[row["index"]])  # in the dataset, where the page finds the picture
+    short = {name: report[name] for name in ("n", "accuracy", "interval", "balanced_accuracy", "ece")}
     report |= {"temperature": temperature, "expected": trained.expected}
     write_json(job.folder / "evaluation.json", report)
     facts = {
@@ -81,11 +83,10 @@ def _finish(job: Job, trained: Trained, begun: float) -> Finished:
         "temperature_folded": True,
         "set_threshold": set_threshold(sure, data.y[calibration]),
         "unknown_threshold": gate.threshold if np.isfinite(gate.threshold) else None,
-        "test": {name: report[name] for name in ("n", "accuracy", "interval", "balanced_accuracy", "ece")},
+        "test": short,
         "passport": _passport(job),
     }
     save(trained.network, job.folder / "classifier", data.classes, job.preprocessing, facts, gate)
-    short = {name: report[name] for name in ("n", "accuracy", "interval", "balanced_accuracy", "ece")}
     return Finished(
         test=short | {"expected": trained.expected},
         seconds=time.perf_counter() - begun,

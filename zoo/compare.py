@@ -61,18 +61,19 @@ def compare(
         BackboneUnavailable: none of the backbones can be had.
     """
     clock = _Clock()
-    order = _shuffled(dataset, question.seed)[: question.limit]
+    pool = _shuffled(dataset, question.seed)
+    order = pool[: question.limit]
     if len(order) < 4:
         raise BadUpload(f"{len(order)} pictures are left to compare on.", "Add pictures; ten a class is a start.")
     entrants, unavailable = _entrants(dataset, question, store, settings)
+    _some_left(entrants, unavailable)
     counts = np.array(list(dataset.counts.values()))
     state = Comparison(
         dataset=dataset.id,
         seed=question.seed,
         pictures=len(order),
-        held_back=len(dataset) - len(_shuffled(dataset, question.seed)),
+        held_back=len(dataset) - len(pool),
         chance=float(counts.max() / counts.sum()),
-        unavailable=unavailable,
     )
     baseline = Extractor(sources.card(BASELINE, settings), dataset, store, settings, question.fresh)
     state = replace(state, baseline=_measure(baseline, dataset, order, clock))
@@ -83,16 +84,23 @@ def compare(
         part = order[:number]
         for entrant in [one for one in entrants if not _out(reports, one)]:
             seen, every = sum(report.pictures for report in reports.values()), len(order) * len(entrants)
-            report = _measure(entrant, dataset, part, clock, _from(seen, every, told), scores=number == len(order))
+            try:
+                report = _measure(entrant, dataset, part, clock, _from(seen, every, told), scores=number == len(order))
+            except BackboneUnavailable as error:
+                entrants.remove(entrant)
+                unavailable.append(_why(entrant.card.id, error))
+                _some_left(entrants, unavailable)
+                continue
             report = replace(report, seconds=report.seconds + _spent(reports, entrant))
             halfway[entrant.card.id] = reports[entrant.card.id].accuracy if entrant.card.id in reports else np.nan
             reports[entrant.card.id] = report
             state = replace(state, reports=tuple(reports.values()), seconds=clock.read(), pictures=number)
-            yield state
+            yield replace(state, unavailable=tuple(unavailable))
         if question.budget and _too_slow(clock, number, len(order), question.budget):
             break
         if number < len(order):
             reports |= {report.card.id: report for report in _dropped(list(reports.values()), part, dataset, question)}
+    state = replace(state, unavailable=tuple(unavailable))
     yield _concluded(state, reports, halfway, order[: state.pictures], dataset, question, clock)
 
 
@@ -109,23 +117,26 @@ class _Clock:
 
 def _entrants(
     dataset: Dataset, question: Question, store: Store, settings: Settings
-) -> tuple[list[Extractor], tuple[dict[str, str], ...]]:
-    """The backbones that can be had; for the others, why not. The baseline is no entrant."""
+) -> tuple[list[Extractor], list[dict[str, str]]]:
+    """The backbones whose names are known; for the others, why not. The baseline is no entrant."""
     entrants, unavailable = [], []
     for name in dict.fromkeys(name for name in question.backbones if not name.startswith("pixels/")):
         try:
-            extractor = Extractor(sources.card(name, settings), dataset, store, settings, question.fresh)
-            extractor.rows(np.arange(0))  # nothing to compute, so nothing is loaded yet
-            if extractor.card.ready == "download":
-                sources.load(name, settings)
-                extractor = Extractor(sources.card(name, settings), dataset, store, settings, question.fresh)
-            entrants.append(extractor)
+            entrants.append(Extractor(sources.card(name, settings), dataset, store, settings, question.fresh))
         except BackboneUnavailable as error:
-            unavailable.append({"id": name, "problem": error.problem, "remedy": error.remedy})
+            unavailable.append(_why(name, error))
+    return entrants, unavailable
+
+
+def _why(name: str, error: BackboneUnavailable) -> dict[str, str]:
+    return {"id": name, "problem": error.problem, "remedy": error.remedy}
+
+
+def _some_left(entrants: Sequence[Extractor], unavailable: Sequence[dict[str, str]]) -> None:
+    """Raise the first reason where no backbone is left to compare."""
     if not entrants:
         first = unavailable[0] if unavailable else {"problem": "No backbone was named.", "remedy": "Choose one."}
         raise BackboneUnavailable(first["problem"], first["remedy"])
-    return entrants, tuple(unavailable)
 
 
 def _shuffled(dataset: Dataset, seed: int) -> NDArray[np.int64]:
@@ -249,7 +260,7 @@ def _concluded(
     quadrant = place(best.right, groups, counts, None if np.isnan(half) else best.accuracy - half, question.seed)
     backbone, strategy, sentence = advise(finalists, ties, quadrant)
     if state.baseline is not None and state.baseline.interval[1] >= best.accuracy:
-        sentence += " Beware: shrunken pixels alone do as well, so colour or layout may give the classes away."
+        sentence += " Beware: shrunken pixels alone may do as well, so colour or layout may give the classes away."
     reports = reports | {one.card.id: one for one in finalists}
     chosen = reports[backbone]
     return replace(

@@ -80,9 +80,10 @@ class Extractor:
         return Features(self.card, tuple(tap[order] for tap in self._taps), self._ms, seconds)
 
     def _compute(self, missing: list[tuple[str, int]], told: Told) -> float:
-        from zoo.forward import forward
+        from zoo.forward import forward, use_threads
 
         if self._backbone is None:
+            use_threads(self._settings.threads)
             self._backbone = sources.load(self.card.id, self._settings)
             self.card = self._backbone.card
             side = max(SIDE, int(self.card.preprocessing.size / self.card.preprocessing.crop))

@@ -66,6 +66,15 @@ def test_the_advice_is_followed_and_a_person_overrules_it(
     assert suggest(None, dataset, settings).backbone == "embedded/tf_efficientnet_lite0"
 
 
+@pytest.mark.parametrize("wrong", [{"backbone": "pixels/8x8"}, {"strategy": "magic"}, {"engine": "abacus"}])
+def test_what_cannot_run_is_refused_before_it_is_queued(
+    wrong: dict[str, Any], picture_folder: PictureFolder, store: Store, settings: Settings
+) -> None:
+    dataset = intake(picture_folder(2, 6), store, settings)
+    with pytest.raises(BadPlan):
+        suggest(None, dataset, settings, **wrong)
+
+
 def test_every_strategy_says_what_it_is_for() -> None:
     assert {"linear_head", "full"} <= set(strategies())
     assert all(one.title and one.why.endswith(".") for one in strategies().values())

@@ -103,6 +103,17 @@ def test_a_backbone_that_cannot_be_had_is_named_and_the_rest_goes_on(
         list(compare(dataset, Question(backbones=("timm/resnet50.tv_in1k",)), store, settings))
 
 
+def test_a_backbone_whose_weights_turn_out_damaged_drops_out_and_the_rest_goes_on(
+    dataset: Dataset, store: Store, settings: Settings
+) -> None:
+    (settings.home / "models" / TINY[1] / "model.safetensors").write_bytes(b"\xff" * 99)
+    found = list(compare(dataset, Question(backbones=TWO), store, settings))[-1]
+    assert [report.card.id for report in found.reports] == [TWO[0]]
+    assert [row["id"] for row in found.unavailable] == [TWO[1]]
+    with pytest.raises(BackboneUnavailable, match="do not fit"):
+        list(compare(dataset, Question(backbones=TWO[1:]), store, settings))
+
+
 def test_a_limit_looks_at_so_many_pictures(dataset: Dataset, store: Store, settings: Settings) -> None:
     found = list(compare(dataset, Question(backbones=TWO[:1], limit=15), store, settings))[-1]
     assert found.pictures == 15

@@ -104,7 +104,7 @@ def test_hostile_10_many_small_texts() -> None:
 
 HTML = b"<!DOCTYPE html><html><body><img src=x onerror=alert(1)></body></html>"
 SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
-EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n(%pipe%touch /tmp/owned) (w) file\nshowpage\n"
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n(%pipe%touch owned) (w) file\nshowpage\n"
 IMPOSTORS = {
     "empty": (b"", "empty"),
     "html": (HTML, "web page"),
