@@ -26,6 +26,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield page
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize(("width", "theme"), [(390, "dark"), (1280, "light")])
 def test_every_empty_screen_fits_and_says_what_is_next(page: Served, width: int, theme: str) -> None:
@@ -55,6 +56,7 @@ def test_names_that_are_code_are_shown_as_they_are_written(page: Served, picture
     assert hacked is None
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_a_zip_that_is_no_dataset_is_explained_where_it_was_dropped(page: Served, tmp_path: Path) -> None:
     bundle = tmp_path / "notes.zip"

@@ -19,6 +19,7 @@ def trainer(runs: Runs, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_runs_are_listed_stopped_and_resumed_from_a_shell(runs: Runs) -> None:
     assert json.loads(trainer(runs, "runs", "--json").stdout) == []
     assert "No run yet" in trainer(runs, "runs").stdout
@@ -42,6 +43,7 @@ def test_an_unknown_run_is_one_line_and_status_2(runs: Runs) -> None:
     assert answer.stderr == "There is no run '../../etc'. Choose a run from the list.\n"
 
 
+@pytest.mark.slow
 def test_a_supervisor_with_nothing_to_do_leaves_by_itself(runs: Runs) -> None:
     assert trainer(runs, "supervise").returncode == 0
 

@@ -81,6 +81,7 @@ def test_a_queued_run_can_be_stopped_and_resumed(runs: Runs) -> None:
     assert runs.read(second).state == "finished"
 
 
+@pytest.mark.slow
 def test_a_worker_deaf_to_a_stop_is_ended_by_force(runs: Runs) -> None:
     run_id = runs.start(small_plan(200, ms=100, seed=DEAF))
     until(lambda: at_step(runs, run_id, 6))

@@ -22,6 +22,8 @@ from trainer.runs import Runs
 from trainer.supervisor import Supervisor
 from zoo.settings import child_environment
 
+pytestmark = pytest.mark.slow  # processes are started, killed and waited for
+
 WORKER = (str(HERE / "small_worker.py"),)
 
 

@@ -120,6 +120,7 @@ def test_a_limit_looks_at_so_many_pictures(dataset: Dataset, store: Store, setti
     assert np.ptp(np.bincount(dataset.y)) == 0
 
 
+@pytest.mark.slow
 def test_a_comparison_in_the_background_is_found_by_anyone(dataset: Dataset, store: Store, settings: Settings) -> None:
     asked = Comparisons(store, settings).start(dataset.id, TWO)
     found = _finished(Comparisons(store, settings), asked)
