@@ -33,6 +33,10 @@ class Item:
         given: the split folder it came in, "" for none.
         group: pictures of one group (the same picture twice, a burst) are never parted by a split.
         width, height: of the upright picture, in pixels, before any shrinking.
+        length: of its file, in bytes; 0 where it is not known.
+        taken: when, in seconds since 1970 as its EXIF block has it; 0 where it has none.
+        quality: of a JPEG, 1 to 100, estimated from its tables; 0 for other formats.
+        mode: colour mode of the file as Pillow names it, such as "RGB", "CMYK" or "I;16"; "" where it is not known.
     """
 
     file: str
@@ -43,6 +47,10 @@ class Item:
     group: int = 0
     width: int = 0
     height: int = 0
+    length: int = 0
+    taken: float = 0.0
+    quality: int = 0
+    mode: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +64,18 @@ class Skipped:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Pictures of two classes or more. ``id`` is the start of its fingerprint."""
+    """Pictures of two classes or more. ``id`` is the start of its fingerprint.
+
+    ``parent`` is the id of the dataset this one was edited from, "" for one as it was given, and ``change`` says how.
+    """
 
     root: Path
     title: str
     classes: tuple[str, ...]
     items: tuple[Item, ...]
     skipped: tuple[Skipped, ...] = ()
+    parent: str = ""
+    change: str = ""
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
@@ -110,6 +123,8 @@ class Dataset:
             "classes": self.classes,
             "items": [asdict(item) for item in self.items],
             "skipped": [asdict(one) for one in self.skipped],
+            "parent": self.parent,
+            "change": self.change,
         }
         write_bytes(store.datasets / f"{self.id}.json", json.dumps(value, ensure_ascii=False).encode())
 
@@ -129,6 +144,8 @@ class Dataset:
             classes=tuple(value["classes"]),
             items=tuple(Item(**item) for item in value["items"]),
             skipped=tuple(Skipped(**one) for one in value["skipped"]),
+            parent=value.get("parent", ""),
+            change=value.get("change", ""),
         )
 
 
