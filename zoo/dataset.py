@@ -37,6 +37,7 @@ class Item:
         taken: when, in seconds since 1970 as its EXIF block has it; 0 where it has none.
         quality: of a JPEG, 1 to 100, estimated from its tables; 0 for other formats.
         mode: colour mode of the file as Pillow names it, such as "RGB", "CMYK" or "I;16"; "" where it is not known.
+        repaired: what was made right in reading it, in words with commas between; "" for nothing.
     """
 
     file: str
@@ -51,6 +52,7 @@ class Item:
     taken: float = 0.0
     quality: int = 0
     mode: str = ""
+    repaired: str = ""
 
 
 @dataclass(frozen=True, slots=True)

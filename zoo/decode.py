@@ -21,6 +21,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from zoo.backbone import Picture
 from zoo.errors import BadPicture
+from zoo.facts import Facts, facts
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM")
 SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib"))
@@ -67,11 +68,12 @@ _HEIC = (
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Pixels, perhaps shrunk, and the size in pixels that the upright original had."""
+    """Pixels, perhaps shrunk, the size in pixels that the upright original had, and what its file tells besides."""
 
     pixels: Picture
     width: int
     height: int
+    facts: Facts
 
 
 def read_picture(source: Path | bytes, side: int | None = None) -> Picture:
@@ -90,8 +92,9 @@ def decode(source: Path | bytes, side: int | None = None) -> Decoded:
         BadPicture: it is not a picture that can be shown; the message says why.
     """
     content = source if isinstance(source, bytes) else read_file(source)
-    image, width, height = _loaded(content, side)
+    image, mode, (width, height) = _loaded(content, side)
     turn = _turn(image)
+    told = _facts(image, mode, turn)
     rgb = _rgb(image)
     if side is not None and min(rgb.size) > side:
         rgb = _shrunk(rgb, side)
@@ -99,7 +102,7 @@ def decode(source: Path | bytes, side: int | None = None) -> Decoded:
         rgb = rgb.transpose(turn)
     if turn in _SIDEWAYS:
         width, height = height, width
-    return Decoded(np.asarray(rgb), width, height)
+    return Decoded(np.asarray(rgb), width, height, told)
 
 
 def read_file(path: Path) -> bytes:
@@ -140,14 +143,15 @@ def thumbnail_jpeg(picture: Picture, side: int = 256) -> bytes:
     return encode_jpeg(np.asarray(image), quality=85)
 
 
-def _loaded(content: bytes, side: int | None) -> tuple[Image.Image, int, int]:
-    """The decoded picture as stored, and its full size; it may be smaller already where ``side`` allows that."""
+def _loaded(content: bytes, side: int | None) -> tuple[Image.Image, str, tuple[int, int]]:
+    """The decoded picture as stored, its colour mode, its full size; smaller already where ``side`` allows that."""
     if not content:
         raise BadPicture("The file is empty.", _REPLACE)
     _check_webp(content[:32])
     try:
         image = Image.open(BytesIO(content), formats=_formats())
         width, height = image.size
+        mode = image.mode
         _check_size(width, height)
         if image.format == "PNG" and width * height > 8 * 1032 * len(content):  # deflate packs 1032 to 1 at most
             raise BadPicture(f"Its header promises {width}×{height} pixels that are not in it.", _REPLACE)
@@ -166,7 +170,14 @@ def _loaded(content: bytes, side: int | None) -> tuple[Image.Image, int, int]:
         raise BadPicture("Decoding it would take too much memory.", "Make it smaller, or leave it out.") from None
     except _DAMAGE as error:
         raise BadPicture(_damage(str(error)), _REPLACE) from None
-    return image, width, height
+    return image, mode, (width, height)
+
+
+def _facts(image: Image.Image, mode: str, turn: Image.Transpose | None) -> Facts:
+    try:
+        return facts(image, mode, turn is not None)
+    except _DAMAGE:  # of a damaged block nothing is believed
+        return Facts(mode=mode)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -90,6 +91,7 @@ def _read(path: Path, side: int, pixels: IO[bytes], writing: threading.Lock) -> 
         "span": [offset, *picture.shape[:2]],
         "hash": difference_hash(picture).hex(),
         "bytes": len(content),
+        "facts": asdict(found.facts),
     }
 
 

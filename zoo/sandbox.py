@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import BadPicture, BadUpload
+from zoo.facts import WORDS, Facts
 from zoo.settings import child_environment
 
 Progress = Callable[[str, int, int], None]
@@ -24,6 +25,7 @@ PATIENCE = 60.0  # seconds without a word from the child before it counts as stu
 MOST_THREADS = 8
 SPARE_DISK = 256 << 20
 
+_MODE = re.compile(r"[A-Za-z0-9;]{0,12}")
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -41,6 +43,7 @@ class Reading:
         span: where its pixels lie: byte offset, height, width.
         hash: difference hash, in hex.
         bytes: length of the file.
+        facts: what it tells besides its pixels.
     """
 
     sha: str
@@ -48,6 +51,7 @@ class Reading:
     span: tuple[int, int, int]
     hash: str
     bytes: int
+    facts: Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +237,20 @@ def _reading(answer: dict[str, Any], into: Path) -> Reading | BadPicture:
     inside = offset >= 0 and rows > 0 and columns > 0 and offset + rows * columns * 3 <= into.stat().st_size
     if not (inside and width > 0 and height > 0 and _HEX.fullmatch(answer["sha"]) and _HEX.fullmatch(answer["hash"])):
         raise ValueError("the child's answer does not fit its file")
-    return Reading(answer["sha"], (width, height), span, answer["hash"], int(answer["bytes"]))
+    return Reading(
+        answer["sha"], (width, height), span, answer["hash"], int(answer["bytes"]), _facts(**answer["facts"])
+    )
+
+
+def _facts(taken: float, quality: int, mode: str, repaired: str) -> Facts:
+    """What the child says, as what it must be: words of ours, numbers in their range."""
+    if not (0 <= taken < 1e11 and 0 <= quality <= 100 and _MODE.fullmatch(mode) and _known(repaired)):
+        raise ValueError("the child's answer does not fit")
+    return Facts(float(taken), int(quality), mode, repaired)
+
+
+def _known(repaired: str) -> bool:
+    return not repaired or set(repaired.split(", ")) <= WORDS
 
 
 def _own_name(file: object) -> str:
