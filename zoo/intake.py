@@ -7,7 +7,7 @@ import shutil
 import stat
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -16,7 +16,7 @@ from zoo.archive import DAMAGED
 from zoo.dataset import Dataset, Item, Skipped
 from zoo.duplicates import alike, close_pairs, grouped, same
 from zoo.errors import BadPicture, BadUpload
-from zoo.layout import Placed, arrange, explain, junk
+from zoo.layout import Found, Gathered, Placed, arrange, explain, junk
 from zoo.names import clean
 from zoo.pictures import SIDE, Pictures, draft_of, finish, path_of
 from zoo.sandbox import Progress, Reading, Sandbox
@@ -30,19 +30,13 @@ STALE = 24 * 3600  # seconds after which a half-made file belongs to nobody
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A file below a root, as ``file`` on disk and as ``path`` to the person."""
-
-    file: str
-    path: PurePosixPath
-
-
-@dataclass(frozen=True, slots=True)
-class _Desk:
-    """What every step of one intake needs."""
+class Desk:
+    """What every step of one intake needs; ``room`` is an empty folder that is gone when the intake ends."""
 
     store: Store
+    settings: Settings
     sandbox: Sandbox
+    room: Path
     told: Progress
 
 
@@ -57,17 +51,44 @@ def intake(
         BadUpload: there is no usable dataset; the message says why and what layout is wanted.
     """
     _sweep(store)
-    path = SAMPLE if source == "sample" else _existing(source)
-    with Sandbox(settings.threads) as sandbox:
-        desk = _Desk(store, sandbox, on_progress)
-        if path.is_dir():
-            found, skipped = walk(path)
-            title = "Sample drawings" if path == SAMPLE else path.name
-            dataset = _build(path, title, found, skipped, desk)
-        else:
-            dataset = _from_archive(path, settings.max_upload_mb * 8 << 20, desk)
+    room = store.datasets / f".draft-{new_id()}"
+    room.mkdir()
+    try:
+        with Sandbox(settings.threads) as sandbox:
+            desk = Desk(store, settings, sandbox, room, on_progress)
+            gathered = gather(source, desk)
+            dataset = _build(gathered, desk)
+        if gathered.root == room:
+            dataset = _keep(dataset, store)
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
     dataset.save(store)
     return dataset
+
+
+def gather(source: Path | str, desk: Desk) -> Gathered:
+    """The files of ``source`` and their classes, by name alone; none is decoded yet.
+
+    Raises:
+        BadUpload: there is nothing of that name, or it cannot be taken.
+    """
+    path = SAMPLE if source == "sample" else _existing(source)
+    if path.is_dir():
+        found, skipped = walk(path)
+        return from_files(path, "Sample drawings" if path == SAMPLE else path.name, found, skipped)
+    members = desk.sandbox.unpack(path, desk.room, desk.settings.max_upload_mb * 8 << 20, MOST_ENTRIES, desk.told)
+    found = [Found(member.file, PurePosixPath(member.name)) for member in members if member.file]
+    passed_over = {member.name: member.why for member in members if not member.file}
+    skipped = [Skipped(clean(name, 300), why, corrupt=why == DAMAGED) for name, why in passed_over.items()]
+    title = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+    return from_files(desk.room, title, found, skipped)
+
+
+def from_files(root: Path, title: str, found: Sequence[Found], skipped: Sequence[Skipped]) -> Gathered:
+    """Files below ``root`` as pictures of the classes that their folders are."""
+    candidates, passed_over = _without_junk(found)
+    placed, loose = arrange([one.path for one in candidates])
+    return Gathered(root, title, tuple(candidates), tuple(placed), (*skipped, *passed_over, *loose))
 
 
 def walk(root: Path) -> tuple[list[Found], list[Skipped]]:
@@ -109,20 +130,6 @@ def _existing(source: Path | str) -> Path:
     return path.resolve()
 
 
-def _from_archive(path: Path, most_bytes: int, desk: _Desk) -> Dataset:
-    room = desk.store.datasets / f".draft-{new_id()}"
-    room.mkdir()
-    try:
-        members = desk.sandbox.unpack(path, room, most_bytes, MOST_ENTRIES, desk.told)
-        found = [Found(member.file, PurePosixPath(member.name)) for member in members if member.file]
-        passed_over = {member.name: member.why for member in members if not member.file}
-        skipped = [Skipped(clean(name, 300), why, corrupt=why == DAMAGED) for name, why in passed_over.items()]
-        title = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
-        return _keep(_build(room, title, found, skipped, desk), desk.store)
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
-
-
 def _keep(dataset: Dataset, store: Store) -> Dataset:
     """Give the unpacked files of ``dataset`` their lasting place and numbers for names."""
     items = tuple(replace(item, file=f"{index:07}") for index, item in enumerate(dataset.items))
@@ -137,14 +144,13 @@ def _keep(dataset: Dataset, store: Store) -> Dataset:
     return replace(dataset, root=place, items=items)
 
 
-def _build(root: Path, title: str, found: Sequence[Found], skipped: Sequence[Skipped], desk: _Desk) -> Dataset:
-    """Decode what looks like pictures of classes and make the dataset, its pixels stored, itself not yet saved."""
-    candidates, passed_over = _without_junk(found)
-    placed, loose = arrange([one.path for one in candidates])
-    skipped = [*skipped, *passed_over, *loose]
-    if len({one.label for one in placed}) < 2:
-        raise explain(title, placed, len(candidates), skipped)
-    placed.sort(key=lambda one: (one.label, one.given, candidates[one.index].path.parts))
+def _build(gathered: Gathered, desk: Desk) -> Dataset:
+    """Decode what was gathered and make the dataset, its pixels stored, itself not yet saved."""
+    root, title, candidates = gathered.root, gathered.title, gathered.found
+    skipped = list(gathered.skipped)
+    if len({one.label for one in gathered.placed}) < 2:
+        raise explain(title, gathered.placed, len(candidates), skipped)
+    placed = sorted(gathered.placed, key=lambda one: (one.label, one.given, candidates[one.index].path.parts))
     draft = draft_of(desk.store)
     try:
         files = [root / candidates[one.index].file for one in placed]
@@ -172,6 +178,8 @@ def _build(root: Path, title: str, found: Sequence[Found], skipped: Sequence[Ski
             group=group,
             width=reading.size[0],
             height=reading.size[1],
+            length=reading.bytes,
+            **asdict(reading.facts),
         )
         for (one, reading), group in zip(good, groups, strict=True)
     )

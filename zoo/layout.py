@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from zoo.dataset import Skipped
 from zoo.decode import SUFFIXES
@@ -23,12 +23,44 @@ WANTED = "Give one folder a class, with the pictures inside: cats/1.jpg, cats/2.
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """A file below a root, as ``file`` on disk and as ``path`` to the person."""
+
+    file: str
+    path: PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
-    """A file that may be a picture: its index among the paths, its class as text, its given part."""
+    """A file that may be a picture: its index among the files found, its class and its given part.
+
+    ``group`` is the person's own name for what belongs together, "" for none.
+    """
 
     index: int
     label: str
     given: str
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What a source holds, known by names alone: nothing is decoded yet.
+
+    Attributes:
+        root: the folder that the files of ``found`` are relative to.
+        found: files that may be pictures.
+        placed: those of them that have a class.
+        skipped: what was passed over, with its reason.
+        notes: sentences on how the source was read.
+    """
+
+    root: Path
+    title: str
+    found: tuple[Found, ...]
+    placed: tuple[Placed, ...]
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def junk(path: PurePosixPath) -> tuple[str, str] | None:
