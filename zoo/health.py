@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from zoo import sources
-from zoo.dataset import Dataset, Item, Skipped
+from zoo.dataset import Dataset, Skipped
 from zoo.errors import BackboneUnavailable
 from zoo.features import Extractor
+from zoo.findings import Finding, Group, Kind, findings
 from zoo.pictures import Pictures
 from zoo.probe import ridge
 from zoo.sandbox import Progress
@@ -21,7 +23,6 @@ from zoo.store import Store
 from zoo.suspects import Suspect, label_suspects
 
 JUDGES = ("embedded/tf_efficientnet_lite0", "embedded/tf_efficientnet_lite1")
-FEW = 10  # pictures a class, below which nothing can be said of it
 FEWEST = 4  # pictures a class for labels to be doubted
 
 Paths = tuple[str, ...]
@@ -34,27 +35,39 @@ class HealthReport:
     Attributes:
         duplicates: groups of pictures that are the same, or nearly.
         conflicts: those of the groups that have more than one label.
-        leaks: those of the groups that lie in more than one given split folder.
+        leaks: groups of pictures that belong together and lie in more than one given split folder.
         shortcuts: what tells the class without the subject.
-        skipped: files passed over, the corrupt ones too.
+        findings: all of it with picture indices and suggested fixes, for showing.
     """
 
-    classes: dict[str, int]
-    corrupt: Paths
+    dataset: Dataset = field(repr=False)
     duplicates: tuple[Paths, ...]
     conflicts: tuple[Paths, ...]
     leaks: tuple[Paths, ...]
     label_suspects: tuple[dict[str, Any], ...]
     shortcuts: tuple[Shortcut, ...]
-    skipped: tuple[Skipped, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def classes(self) -> dict[str, int]:
+        return self.dataset.counts
 
     @property
     def pictures(self) -> int:
-        return sum(self.classes.values())
+        return len(self.dataset)
+
+    @property
+    def corrupt(self) -> Paths:
+        return tuple(one.path for one in self.skipped if one.corrupt)
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Files passed over, the corrupt ones too."""
+        return self.dataset.skipped
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        return tuple(_sentences(self))
+        return tuple(one.sentence for one in self.findings) or ("Nothing wrong was found.",)
 
     def as_json(self) -> dict[str, Any]:
         """The document of ``python -m zoo check --json``."""
@@ -67,6 +80,7 @@ class HealthReport:
             "label_suspects": list(self.label_suspects),
             "shortcuts": [asdict(shortcut) for shortcut in self.shortcuts],
             "skipped": [{"path": one.path, "why": one.why} for one in self.skipped],
+            "findings": [one.as_json(self.dataset) for one in self.findings],
         }
 
 
@@ -84,29 +98,34 @@ def check(
         labels: doubt labels too, which needs the features of two backbones (kept for the comparison).
     """
     crowds = _crowds(dataset)
-    found = _doubts(dataset, store, settings, on_progress) if labels else []
+    suspects = _doubts(dataset, store, settings, on_progress) if labels else []
+    giveaways = shortcuts(dataset, Pictures.open(store, dataset))
+    found = findings(dataset, copies=crowds, shortcuts=giveaways, suspects=suspects)
     return HealthReport(
-        classes=dataset.counts,
-        corrupt=tuple(one.path for one in dataset.skipped if one.corrupt),
-        duplicates=tuple(_names(crowd) for crowd in crowds),
-        conflicts=tuple(_names(crowd) for crowd in crowds if len({item.label for item in crowd}) > 1),
-        leaks=tuple(_names(crowd) for crowd in crowds if len({item.given for item in crowd}) > 1),
-        label_suspects=tuple(_told(suspect, dataset) for suspect in found),
-        shortcuts=tuple(shortcuts(dataset, Pictures.open(store, dataset))),
-        skipped=dataset.skipped,
+        dataset=dataset,
+        duplicates=_named(dataset, crowds),
+        conflicts=_named(dataset, _groups_of(found, "conflict")),
+        leaks=_named(dataset, _groups_of(found, "leak")),
+        label_suspects=tuple(_told(suspect, dataset) for suspect in suspects),
+        shortcuts=tuple(giveaways),
+        findings=found,
     )
 
 
-def _crowds(dataset: Dataset) -> list[list[Item]]:
+def _groups_of(found: Sequence[Finding], kind: Kind) -> list[Group]:
+    return [group for one in found if one.kind == kind for group in one.groups]
+
+
+def _named(dataset: Dataset, groups: Sequence[Group]) -> tuple[Paths, ...]:
+    return tuple(tuple(dataset.items[index].name for index in group) for group in groups)
+
+
+def _crowds(dataset: Dataset) -> list[Group]:
     """Groups of two pictures or more, in order of their first."""
-    members: dict[int, list[Item]] = defaultdict(list)
-    for item in dataset.items:
-        members[item.group].append(item)
-    return [crowd for crowd in members.values() if len(crowd) > 1]
-
-
-def _names(crowd: list[Item]) -> Paths:
-    return tuple(item.name for item in crowd)
+    members: dict[int, list[int]] = defaultdict(list)
+    for index, group in enumerate(dataset.groups.tolist()):
+        members[group].append(index)
+    return [tuple(crowd) for crowd in members.values() if len(crowd) > 1]
 
 
 def _doubts(dataset: Dataset, store: Store, settings: Settings, on_progress: Progress) -> list[Suspect]:
@@ -135,39 +154,3 @@ def _told(suspect: Suspect, dataset: Dataset) -> dict[str, Any]:
         "suggested": dataset.classes[suspect.suggested],
         "score": round(suspect.score, 4),
     }
-
-
-def _sentences(report: HealthReport) -> list[str]:
-    told = []
-    if report.leaks:
-        told.append(f"{_count(report.leaks, 'picture')} in more than one split folder: the test would be too easy.")
-    if report.conflicts:
-        told.append(f"{_count(report.conflicts, 'picture')} under more than one label: keep one copy of each.")
-    same = len(report.duplicates) - len(report.conflicts)
-    if same > 0:
-        told.append(f"{same} {_plural(same, 'group')} of (nearly) the same picture; no split will part them.")
-    if report.corrupt:
-        told.append(f"{len(report.corrupt)} {_plural(len(report.corrupt), 'file')} cannot be read as a picture.")
-    if report.label_suspects:
-        first = report.label_suspects[0]
-        told.append(
-            f"{len(report.label_suspects)} {_plural(len(report.label_suspects), 'label')} may be wrong, first "
-            f"{first['path']}: {first['given']}, perhaps {first['suggested']}."
-        )
-    told += [
-        f"The {one.feature} alone tells the class in {one.accuracy:.0%} of pictures (chance {one.chance:.0%}): "
-        "a classifier may learn that instead of the subject."
-        for one in report.shortcuts
-    ]
-    few = [name for name, count in report.classes.items() if count < FEW]
-    if few:
-        told.append(f"Fewer than {FEW} pictures in {', '.join(few[:5])}{' and more' * (len(few) > 5)}: add some.")
-    return told or ["Nothing wrong was found."]
-
-
-def _count(crowds: tuple[Paths, ...], what: str) -> str:
-    return f"{len(crowds)} {_plural(len(crowds), what)} {'lies' if len(crowds) == 1 else 'lie'}"
-
-
-def _plural(count: int, word: str) -> str:
-    return word if count == 1 else f"{word}s"
