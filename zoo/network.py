@@ -42,11 +42,14 @@ class TimmBackbone:
         import torch
 
         with torch.inference_mode():
-            x = normalised(batch, self.card.preprocessing, next(self.model.parameters()).device)
-            final, taps = self.model.forward_intermediates(x, intermediates_only=False)  # type: ignore[operator]
-            head = self.model.forward_head(final, pre_logits=True)  # type: ignore[operator]
-            pooled = [tap.mean(dim=(2, 3)) for tap in taps] + [head.flatten(1)]
-            return [tap.float().cpu().numpy() for tap in pooled]
+            return [tap.float().cpu().numpy() for tap in self.taps(torch.as_tensor(batch))]
+
+    def taps(self, batch: torch.Tensor) -> list[torch.Tensor]:
+        """What ``forward`` gives, as tensors of (B, size, size, 3) uint8: this can be exported."""
+        x = normalised(batch, self.card.preprocessing, next(self.model.parameters()).device)
+        final, taps = self.model.forward_intermediates(x, intermediates_only=False)  # type: ignore[operator]
+        head = self.model.forward_head(final, pre_logits=True)  # type: ignore[operator]
+        return [tap.mean(dim=(2, 3)) for tap in taps] + [head.flatten(1)]
 
     def network(self, classes: int) -> nn.Module:
         model = copy.deepcopy(self.model)
