@@ -38,6 +38,18 @@ def load(backbone_id: str, settings: Settings) -> Backbone:
     return source.load(name, settings)
 
 
+def verify(backbone_id: str, settings: Settings) -> None:
+    """Prove that the weights are what the card says, where a source can tell without loading them.
+
+    Raises:
+        BackboneUnavailable: they are missing or not those.
+    """
+    source, name = _find(backbone_id)
+    prove = getattr(source, "verify", None)
+    if prove is not None:
+        prove(name, settings)
+
+
 def _find(backbone_id: str) -> tuple[Source, str]:
     source, slash, name = backbone_id.partition("/")
     if not slash or not name or source not in sources():

@@ -66,6 +66,10 @@ class Embedded:
             raise BackboneUnavailable(f"No embedded backbone is called {name[:80]!r}.", f"Try {', '.join(CARDS)}.")
         return CARDS[name]
 
+    def verify(self, name: str, settings: Settings) -> None:
+        """Prove the weights without loading them; see ``checked_file``."""
+        checked_file(self.card(name, settings))
+
     def load(self, name: str, settings: Settings) -> TimmBackbone:
         import timm
         import torch
