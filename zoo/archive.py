@@ -41,21 +41,26 @@ class Member:
     why: str = ""
 
 
-def unpack(archive: Path, into: Path, most_bytes: int, most_entries: int) -> Iterator[Member]:
-    """Members of ``archive`` as they are written to numbered files in the folder ``into``.
+def unpack(
+    archive: Path | IO[bytes], into: Path, most_bytes: int, most_entries: int, name: str = ""
+) -> Iterator[Member]:
+    """Members of ``archive``, a path or a file open at its start, as they are written to numbered files in ``into``.
 
     Raises:
-        BadUpload: the archive is refused; what was written until then is to be thrown away.
+        BadUpload: the archive, called ``name``, is refused; what was written until then is to be thrown away.
     """
-    with archive.open("rb") as file:
-        start = file.read(265)
-        file.seek(0)
-        if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-            yield from _unpack_zip(file, into, most_bytes, most_entries)
-        elif start.startswith(b"\x1f\x8b") or start[257:262] == b"ustar":
-            yield from _unpack_tar(file, into, most_bytes, most_entries)
-        else:
-            raise BadUpload(f"{clean(archive.name)!r} is {_kind(start)}.", AGAIN)
+    if isinstance(archive, Path):
+        with archive.open("rb") as file:
+            yield from unpack(file, into, most_bytes, most_entries, archive.name)
+        return
+    start = archive.read(265)
+    archive.seek(0)
+    if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        yield from _unpack_zip(archive, into, most_bytes, most_entries)
+    elif start.startswith(b"\x1f\x8b") or start[257:262] == b"ustar":
+        yield from _unpack_tar(archive, into, most_bytes, most_entries)
+    else:
+        raise BadUpload(f"{clean(name)!r} is {_kind(start)}.", AGAIN)
 
 
 def _unpack_zip(file: IO[bytes], into: Path, most_bytes: int, most_entries: int) -> Iterator[Member]:

@@ -6,6 +6,8 @@ backbone did; values deeper than 8 bits scaled by their range; turned as EXIF sa
 
 from __future__ import annotations
 
+import importlib
+import os
 import stat
 import struct
 import warnings
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +32,8 @@ SUFFIXES |= {".tif", ".tiff", ".webp", ".avif", ".avifs", ".ppm", ".pgm", ".pbm"
 MAX_PIXELS = 40_000_000
 MAX_ASPECT = 30
 MAX_BYTES = 640 << 20  # 40 megapixels of four 32-bit floats
+
+_NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # opening a FIFO would wait for ever
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -111,15 +116,28 @@ def read_file(path: Path) -> bytes:
     Raises:
         BadPicture: it cannot be read, is no file, or is too long.
     """
+    with open_file(path) as file:
+        return file.read()
+
+
+def open_file(path: Path) -> BinaryIO:
+    """``path``, open for reading.
+
+    Raises:
+        BadPicture: it cannot be opened, is no file, or is too long for a picture.
+    """
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # opening a FIFO would wait for ever
-            raise BadPicture(f"{path.name[:80]!r} is not a file.", _REPLACE)
-        if found.st_size > MAX_BYTES:
-            raise BadPicture(f"The file has {found.st_size >> 20} MiB.", f"Give pictures below {MAX_BYTES >> 20} MiB.")
-        return path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | _NOT_WAITING)
     except (OSError, ValueError) as error:
         raise BadPicture(f"{path.name[:80]!r} cannot be opened: {_reason(error)}.", "Check that it is there.") from None
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise BadPicture(f"{path.name[:80]!r} is not a file.", _REPLACE)
+    if found.st_size > MAX_BYTES:
+        os.close(descriptor)
+        raise BadPicture(f"The file has {found.st_size >> 20} MiB.", f"Give pictures below {MAX_BYTES >> 20} MiB.")
+    return os.fdopen(descriptor, "rb")
 
 
 def shrink(picture: Picture, side: int) -> Picture:
@@ -240,6 +258,13 @@ def _check_webp(start: bytes) -> None:
     """Pillow sets a WebP's canvas up before it says how large it is, so its header is read here first."""
     if start[:4] == b"RIFF" and start[8:16] == b"WEBPVP8X" and len(start) >= 30:
         _check_size(1 + int.from_bytes(start[24:27], "little"), 1 + int.from_bytes(start[27:30], "little"))
+
+
+def prepare() -> None:
+    """Import now what decoding would import when it first meets a format."""
+    for kind in ("Jpeg", "Mpo", "Png", "Gif", "Bmp", "Tiff", "WebP", "Avif", "Ppm"):
+        importlib.import_module(f"PIL.{kind}ImagePlugin")
+    _formats()
 
 
 @cache

@@ -7,6 +7,7 @@ StudioError               anything the studio can explain
 ├── BadPlan               a training plan that cannot be carried out
 ├── BadClassifier         a folder that is not a classifier, or a damaged one
 ├── BadExport             an export that disagrees with its classifier
+├── Cancelled             long work that was asked to stop
 └── NotFound              no dataset, run or classifier has that id
 """
 
@@ -47,6 +48,15 @@ class BadClassifier(StudioError):
 
 class BadExport(StudioError):
     """An export that disagrees with the classifier it was made from."""
+
+
+class Cancelled(StudioError):
+    """Long work was asked to stop. Whoever watches it raises this out of the callback that is told its progress."""
+
+    def __init__(
+        self, problem: str = "Stopped, as you asked.", remedy: str = "Start again to go on from what was kept."
+    ) -> None:
+        super().__init__(problem, remedy)
 
 
 class NotFound(StudioError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -236,14 +237,13 @@ def test_a_child_that_dies_takes_one_picture_with_it(
     """The child is killed by a real signal while it decodes one picture, again and again."""
     files = sorted(picture_folder(2, 5).rglob("*.png"))
     (tmp_path / "sitecustomize.py").write_text(
-        "import os, signal, zlib\n"
-        "from pathlib import Path\n"
-        "read = Path.read_bytes\n"
-        "def deadly(path):\n"
-        "    if path.name == 'class_1_002.png':\n"
+        "import hashlib, os, signal\n"
+        "sha256 = hashlib.sha256\n"
+        "def deadly(content=b''):\n"
+        f"    if sha256(content).hexdigest() == '{hashlib.sha256(files[7].read_bytes()).hexdigest()}':\n"
         f"        os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
-        "    return read(path)\n"
-        "Path.read_bytes = deadly\n"
+        "    return sha256(content)\n"
+        "hashlib.sha256 = deadly\n"
     )
     monkeypatch.setattr(
         "zoo.sandbox.child_environment", lambda **more: {"PYTHONPATH": f"{tmp_path}:{more['PYTHONPATH']}"}
