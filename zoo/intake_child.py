@@ -29,9 +29,21 @@ from zoo.duplicates import difference_hash
 from zoo.errors import BadPicture, StudioError
 
 # Imported by others in the middle of their work, when no file can be read any more.
-LATE = ("_strptime", "concurrent.futures.thread", "PIL.ImagePalette", "PIL.ImageColor", "PIL.ImageFilter")
-LATE += tuple(f"encodings.{name}" for name in ("ascii", "cp437", "idna", "latin_1", "unicode_escape", "utf_8_sig"))
-LATE += tuple(f"encodings.{name}" for name in ("raw_unicode_escape", "utf_16", "utf_16_be", "utf_16_le", "utf_32"))
+CODECS = (
+    "ascii",
+    "cp437",
+    "idna",
+    "latin_1",
+    "unicode_escape",
+    "raw_unicode_escape",
+    "utf_8_sig",
+    "utf_16",
+    "utf_16_be",
+)
+LATE = (
+    *("_strptime", "concurrent.futures.thread", "PIL.ImagePalette", "PIL.ImageColor", "PIL.ImageFilter"),
+    *(f"encodings.{name}" for name in (*CODECS, "utf_16_le", "utf_32", "cp1252")),
+)
 
 _saying = threading.Lock()
 

@@ -85,6 +85,7 @@ class Sandbox:
         self._cpu_seconds = cpu_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._room: Path | None = None
+        self._modules: frozenset[str] = frozenset()
         self._channel: socket.socket | None = None
         self._feeder: threading.Thread | None = None
         self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -237,11 +238,11 @@ class Sandbox:
 
     def _ready(self, room: Path | None, most: int, modules: Sequence[str], waiting: Callable[[], None]) -> None:
         """A child that has imported ``modules`` and may fill ``room`` with files of at most ``most`` bytes."""
-        if self._process and self._process.poll() is None and room in (None, self._room) and not modules:
+        if self._process and self._process.poll() is None and room in (None, self._room) and self._modules >= set(modules):
             return
         self._end()
         self._start()
-        self._room = room
+        self._room, self._modules = room, frozenset(modules)
         limits = {"memory": (2 + self._threads) << 30, "file_size": most, "cpu_seconds": self._cpu_seconds}
         self._tell({"job": "confine", "room": room is not None, "modules": list(modules)} | limits)
         if room is not None:
