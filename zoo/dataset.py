@@ -69,6 +69,7 @@ class Dataset:
     """Pictures of two classes or more. ``id`` is the start of its fingerprint.
 
     ``parent`` is the id of the dataset this one was edited from, "" for one as it was given, and ``change`` says how.
+    ``notes`` are sentences on how its source was read, such as which columns of a table were taken.
     """
 
     root: Path
@@ -78,6 +79,7 @@ class Dataset:
     skipped: tuple[Skipped, ...] = ()
     parent: str = ""
     change: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
@@ -127,6 +129,7 @@ class Dataset:
             "skipped": [asdict(one) for one in self.skipped],
             "parent": self.parent,
             "change": self.change,
+            "notes": self.notes,
         }
         write_bytes(store.datasets / f"{self.id}.json", json.dumps(value, ensure_ascii=False).encode())
 
@@ -148,6 +151,7 @@ class Dataset:
             skipped=tuple(Skipped(**one) for one in value["skipped"]),
             parent=value.get("parent", ""),
             change=value.get("change", ""),
+            notes=tuple(value.get("notes", ())),
         )
 
 

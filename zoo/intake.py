@@ -13,18 +13,19 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from zoo.archive import DAMAGED
+from zoo.columns import Columns
 from zoo.dataset import Dataset, Item, Skipped
 from zoo.duplicates import alike, close_pairs, grouped, same
 from zoo.errors import BadPicture, BadUpload
-from zoo.layout import Found, Gathered, Placed, arrange, explain, junk
+from zoo.layout import TABLES, Found, Gathered, Placed, arrange, explain, junk, walk
 from zoo.names import clean
 from zoo.pictures import SIDE, Pictures, draft_of, finish, path_of
 from zoo.sandbox import Progress, Reading, Sandbox
 from zoo.settings import Settings
 from zoo.store import Store, new_id
+from zoo.tables import Beside, Shelf, TableFile, from_tables, is_table, part_of, saved
 
 SAMPLE = Path(__file__).parent / "sample"
-MOST_FILES = 1_000_000
 MOST_ENTRIES = 200_000
 STALE = 24 * 3600  # seconds after which a half-made file belongs to nobody
 
@@ -41,11 +42,20 @@ class Desk:
 
 
 def intake(
-    source: Path | str, store: Store, settings: Settings, on_progress: Progress = lambda _stage, _done, _total: None
+    source: Path | str,
+    store: Store,
+    settings: Settings,
+    on_progress: Progress = lambda _stage, _done, _total: None,
+    columns: Columns | None = None,
 ) -> Dataset:
-    """Read ``source`` (a folder, a .zip, a .tar or .tar.gz, or the text "sample"), save the dataset and return it.
+    """Read ``source``, save the dataset and return it.
 
-    Progress is told as (stage, done, total), total 0 while it is not known. Stages: "unpack", "decode", "group".
+    A source is a folder of class folders, a .zip, .tar or .tar.gz of one, a table (.csv, .tsv, .parquet), a folder or
+    archive that has one beside its pictures, a folder that Hugging Face's ``datasets`` saved, or the text "sample".
+    Progress is told as (stage, done, total), total 0 while it is not known; stages: unpack, read, decode, group.
+
+    Args:
+        columns: of a table; those not told are guessed, and ``Dataset.notes`` says which were taken.
 
     Raises:
         BadUpload: there is no usable dataset; the message says why and what layout is wanted.
@@ -56,7 +66,7 @@ def intake(
     try:
         with Sandbox(settings.threads) as sandbox:
             desk = Desk(store, settings, sandbox, room, on_progress)
-            gathered = gather(source, desk)
+            gathered = gather(source, desk, columns or Columns())
             dataset = _build(gathered, desk)
         if gathered.root == room:
             dataset = _keep(dataset, store)
@@ -66,7 +76,7 @@ def intake(
     return dataset
 
 
-def gather(source: Path | str, desk: Desk) -> Gathered:
+def gather(source: Path | str, desk: Desk, columns: Columns) -> Gathered:
     """The files of ``source`` and their classes, by name alone; none is decoded yet.
 
     Raises:
@@ -74,14 +84,42 @@ def gather(source: Path | str, desk: Desk) -> Gathered:
     """
     path = SAMPLE if source == "sample" else _existing(source)
     if path.is_dir():
+        if tables := saved(path):
+            return _tables(tables, Shelf(()), path, path.name, desk, columns)
         found, skipped = walk(path)
-        return from_files(path, "Sample drawings" if path == SAMPLE else path.name, found, skipped)
+        return _sorted(path, "Sample drawings" if path == SAMPLE else path.name, found, skipped, desk, columns)
+    if path.suffix.lower() in TABLES:
+        return _tables([TableFile(path, path.name)], Beside(path.parent), path.parent, path.stem, desk, columns)
     members = desk.sandbox.unpack(path, desk.room, desk.settings.max_upload_mb * 8 << 20, MOST_ENTRIES, desk.told)
     found = [Found(member.file, PurePosixPath(member.name)) for member in members if member.file]
     passed_over = {member.name: member.why for member in members if not member.file}
     skipped = [Skipped(clean(name, 300), why, corrupt=why == DAMAGED) for name, why in passed_over.items()]
     title = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
-    return from_files(desk.room, title, found, skipped)
+    return _sorted(desk.room, title, found, skipped, desk, columns)
+
+
+def _sorted(
+    root: Path, title: str, found: Sequence[Found], skipped: Sequence[Skipped], desk: Desk, columns: Columns
+) -> Gathered:
+    """Files below ``root`` by their folders; by tables among them where folders are no classes, or columns are told."""
+    by_folders = from_files(root, title, found, skipped)
+    tables = [one for one in found if is_table(one.path)]
+    if not tables or (not columns and len({one.label for one in by_folders.placed}) > 1):
+        return by_folders
+    listed = [TableFile(root / one.file, str(one.path), part_of(one.path), one.path.parent) for one in tables]
+    pictures = [one for one in found if one.path.suffix.lower() not in TABLES and not junk(one.path)]
+    gathered = _tables(listed, Shelf(pictures), root, title, desk, columns)
+    named = {one.file for one in gathered.found}
+    unnamed = [Skipped(_shown(one.path), "No row of a table names it.") for one in pictures if one.file not in named]
+    passed_over = _without_junk([one for one in found if one.path.suffix.lower() not in TABLES])[1]
+    return replace(gathered, skipped=(*skipped, *passed_over, *gathered.skipped, *unnamed))
+
+
+def _tables(
+    tables: Sequence[TableFile], shelf: Shelf, root: Path, title: str, desk: Desk, columns: Columns
+) -> Gathered:
+    most = desk.settings.max_upload_mb * 8 << 20
+    return from_tables(tables, shelf, root, title, desk.sandbox, desk.room, columns, most, desk.told)
 
 
 def from_files(root: Path, title: str, found: Sequence[Found], skipped: Sequence[Skipped]) -> Gathered:
@@ -89,29 +127,6 @@ def from_files(root: Path, title: str, found: Sequence[Found], skipped: Sequence
     candidates, passed_over = _without_junk(found)
     placed, loose = arrange([one.path for one in candidates])
     return Gathered(root, title, tuple(candidates), tuple(placed), (*skipped, *passed_over, *loose))
-
-
-def walk(root: Path) -> tuple[list[Found], list[Skipped]]:
-    """Ordinary files below ``root`` in the order of their names, and what is passed over. No link leads out of it."""
-    found: list[Found] = []
-    skipped: list[Skipped] = []
-    for folder, below, names in os.walk(root):
-        here = PurePosixPath(Path(folder).relative_to(root).as_posix())
-        for name in list(below):
-            why = _no_folder(Path(folder, name))
-            if why:
-                below.remove(name)
-                skipped.append(Skipped(_shown(here / name) + "/", why))
-        below.sort()
-        for name in sorted(names):
-            why = _no_file(Path(folder, name), root)
-            if why:
-                skipped.append(Skipped(_shown(here / name), why))
-            else:
-                found.append(Found(str(here / name), here / name))
-        if len(found) > MOST_FILES:
-            raise BadUpload(f"There are more than {MOST_FILES} files.", "Choose a smaller folder.")
-    return found, skipped
 
 
 def _existing(source: Path | str) -> Path:
@@ -183,13 +198,17 @@ def _build(gathered: Gathered, desk: Desk) -> Dataset:
         )
         for (one, reading), group in zip(good, groups, strict=True)
     )
-    return Dataset(root=root, title=clean(title), classes=tuple(classes), items=items, skipped=tuple(skipped))
+    return Dataset(
+        root=root, title=clean(title), classes=tuple(classes), items=items, skipped=tuple(skipped), notes=gathered.notes
+    )
 
 
 def _without_junk(found: Sequence[Found]) -> tuple[list[Found], list[Skipped]]:
     candidates, skipped = [], {}
     for one in found:
-        if passed_over := junk(one.path):
+        if one.path.suffix.lower() in TABLES:
+            skipped[str(one.path)] = Skipped(_shown(one.path), "A table; the folders say the classes.")
+        elif passed_over := junk(one.path):
             path, why = passed_over
             skipped[path] = Skipped(_shown(PurePosixPath(path)) + "/" * path.endswith("/"), why)
         else:
@@ -217,34 +236,6 @@ def _groups(pictures: Pictures, readings: Sequence[Reading]) -> list[int]:
     hashes = np.frombuffer(bytes.fromhex("".join(reading.hash for reading in readings)), dtype=np.uint8).reshape(-1, 32)
     pairs = same([reading.sha for reading in readings])
     return grouped(len(readings), pairs + alike(pictures, close_pairs(hashes)))
-
-
-def _no_folder(path: Path) -> str:
-    """Why a folder is not entered; "" where it is."""
-    if path.is_symlink():
-        return "A link to a folder; links are not followed."
-    if not os.access(path, os.R_OK | os.X_OK):
-        return "It may not be read."
-    if junk(PurePosixPath(path.name, "x")):
-        return "A hidden or system folder."
-    if not any(path.iterdir()):
-        return "An empty folder."
-    return ""
-
-
-def _no_file(path: Path, root: Path) -> str:
-    """Why a file is not taken; "" where it is."""
-    try:
-        path.name.encode()
-        kind = path.stat().st_mode
-        inside = not path.is_symlink() or path.resolve().is_relative_to(root)
-    except UnicodeEncodeError:
-        return "Its name is not UTF-8: rename it."
-    except (OSError, RuntimeError):
-        return "It cannot be reached."
-    if not inside:
-        return "A link that leads out of the folder."
-    return "" if stat.S_ISREG(kind) else "Not an ordinary file."
 
 
 def _shown(path: PurePosixPath) -> str:

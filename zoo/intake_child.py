@@ -147,6 +147,17 @@ def _unpack(handed: Handed, archive: str, into: str, most_bytes: int, most_entri
             say(name=member.name, file=member.file, why=member.why)
 
 
+def _table(
+    handed: Handed, tables: list[dict[str, Any]], columns: dict[str, str], into: str, most_bytes: int, begin: int
+) -> None:
+    from zoo.columns import Columns
+    from zoo.rows import read
+
+    files = [handed.next(table["path"]) for table in tables]
+    for answer in read(files, tables, handed.enter(into), Columns(**columns), most_bytes, begin):
+        say(**answer)
+
+
 def _confine(handed: Handed, memory: int, file_size: int, cpu_seconds: int, room: bool, modules: list[str]) -> None:
     for module in (*LATE, *modules):
         importlib.import_module(module)
@@ -182,6 +193,8 @@ def main() -> None:
                     decode_all(handed, **job)
                 case "unpack":
                     _unpack(handed, **job)
+                case "table":
+                    _table(handed, **job)
             say(done=True)
         except StudioError as error:
             say(refused=[error.problem, error.remedy])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "
 SPLITS |= {"test": "test", "testing": "test"}
 
 JUNK = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini"})
+TABLES = frozenset({".csv", ".tsv", ".parquet"})  # may hold the labels
+MOST_FILES = 1_000_000
 ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".rar", ".7z"})
 EXPLAINED = frozenset({".heic", ".heif", ".svg", ".eps"})  # handed to the decoder, which says what to do with them
 WANTED = "Give one folder a class, with the pictures inside: cats/1.jpg, cats/2.jpg, dogs/1.jpg."
@@ -72,7 +76,7 @@ def junk(path: PurePosixPath) -> tuple[str, str] | None:
     suffix = path.suffix.lower()
     if suffix in ARCHIVES:
         return str(path), "An archive inside the data: unpack it first."
-    if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix) and suffix not in SUFFIXES | EXPLAINED:
+    if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix) and suffix not in SUFFIXES | EXPLAINED | TABLES:
         return str(path), f"Not a picture ({suffix})."
     return None
 
@@ -95,7 +99,7 @@ def arrange(paths: Sequence[PurePosixPath]) -> tuple[list[Placed], list[Skipped]
                 "directly in a split folder" if given and len(path.parts) - 1 > depth else "outside every class folder"
             )
             skipped.append(Skipped(clean(str(path), 300), f"It lies {where}."))
-    shown = _shown(sorted({one.label for one in placed}))
+    shown = shown_labels(sorted({one.label for one in placed}))
     return [Placed(one.index, shown[one.label], one.given) for one in placed], skipped
 
 
@@ -120,16 +124,72 @@ def _given(paths: Sequence[PurePosixPath], depth: int) -> dict[str, str]:
     return parts
 
 
-def _shown(labels: Sequence[str]) -> dict[str, str]:
+def shown_labels(labels: Sequence[str]) -> dict[str, str]:
+    """Names of classes as they are shown.
+
+    Raises:
+        BadUpload: two would show as the same.
+    """
     shown = {label: clean(label) or "(no name)" for label in labels}
     twice = [name for name, count in Counter(shown.values()).items() if count > 1]
     if twice:
         raise BadUpload(
-            f"{sum(name == twice[0] for name in shown.values())} folders would both show as {twice[0]!r}: "
+            f"{sum(name == twice[0] for name in shown.values())} classes would both show as {twice[0]!r}: "
             "their names differ only in characters that cannot be told apart.",
             "Rename one of them, or put their pictures together.",
         )
     return shown
+
+
+def walk(root: Path) -> tuple[list[Found], list[Skipped]]:
+    """Ordinary files below ``root`` in the order of their names, and what is passed over. No link leads out of it."""
+    found: list[Found] = []
+    skipped: list[Skipped] = []
+    for folder, below, names in os.walk(root):
+        here = PurePosixPath(Path(folder).relative_to(root).as_posix())
+        for name in list(below):
+            why = _no_folder(Path(folder, name))
+            if why:
+                below.remove(name)
+                skipped.append(Skipped(clean(str(here / name), 300) + "/", why))
+        below.sort()
+        for name in sorted(names):
+            why = _no_file(Path(folder, name), root)
+            if why:
+                skipped.append(Skipped(clean(str(here / name), 300), why))
+            else:
+                found.append(Found(str(here / name), here / name))
+        if len(found) > MOST_FILES:
+            raise BadUpload(f"There are more than {MOST_FILES} files.", "Choose a smaller folder.")
+    return found, skipped
+
+
+def _no_folder(path: Path) -> str:
+    """Why a folder is not entered; "" where it is."""
+    if path.is_symlink():
+        return "A link to a folder; links are not followed."
+    if not os.access(path, os.R_OK | os.X_OK):
+        return "It may not be read."
+    if junk(PurePosixPath(path.name, "x")):
+        return "A hidden or system folder."
+    if not any(path.iterdir()):
+        return "An empty folder."
+    return ""
+
+
+def _no_file(path: Path, root: Path) -> str:
+    """Why a file is not taken; "" where it is."""
+    try:
+        path.name.encode()
+        kind = path.stat().st_mode
+        inside = not path.is_symlink() or path.resolve().is_relative_to(root)
+    except UnicodeEncodeError:
+        return "Its name is not UTF-8: rename it."
+    except (OSError, RuntimeError):
+        return "It cannot be reached."
+    if not inside:
+        return "A link that leads out of the folder."
+    return "" if stat.S_ISREG(kind) else "Not an ordinary file."
 
 
 def explain(title: str, placed: Sequence[Placed], pictures: int, skipped: Sequence[Skipped]) -> BadUpload:

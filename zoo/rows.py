@@ -47,8 +47,8 @@ class Table:
 class Purse:
     """Numbered files for the pictures of tables, never more than ``most`` bytes in all."""
 
-    def __init__(self, into: Path, most: int) -> None:
-        self._into, self._left, self._number = into, most, 0
+    def __init__(self, into: Path, most: int, begin: int) -> None:
+        self._into, self._left, self._number = into, most, begin
 
     def keep(self, content: bytes) -> str:
         """The name of a new file with ``content``.
@@ -66,14 +66,20 @@ class Purse:
 
 
 def read(
-    files: Iterable[IO[bytes] | None], tables: Sequence[Mapping[str, Any]], into: Path, told: Columns, most_bytes: int
+    files: Iterable[IO[bytes] | None],
+    tables: Sequence[Mapping[str, Any]],
+    into: Path,
+    told: Columns,
+    most_bytes: int,
+    begin: int,
 ) -> Iterator[dict[str, Any]]:
     """Answers about ``tables``, in the order of their ``files``: one with its columns, then one for each row.
 
     Each table has its shown ``name``, the part it was ``given`` as, and ``features`` where a description beside it has
-    them. One that cannot be used is answered with ``why``. The first that can be used decides the columns of all.
+    them; files are numbered after ``begin``. The first table that can be used decides the columns of all; one that
+    cannot be used is answered with its problem.
     """
-    purse = Purse(into, most_bytes)
+    purse = Purse(into, most_bytes, begin)
     for number, (maybe, table) in enumerate(zip(files, tables, strict=True)):
         try:
             with _there(maybe) as file:
@@ -82,7 +88,7 @@ def read(
                         told = Columns(**answer["chosen"])
                     yield {"table": number} | answer
         except BadUpload as bad:
-            yield {"table": number, "why": f"{bad.problem} {bad.remedy}"}
+            yield {"table": number, "problem": bad.problem, "remedy": bad.remedy}
 
 
 def _there(file: IO[bytes] | None) -> IO[bytes]:
