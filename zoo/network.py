@@ -28,10 +28,15 @@ HEAD = "head"  # the last tap: what the classifier layer reads
 
 @dataclass(frozen=True)
 class TimmBackbone:
-    """A timm model without its classification head, frozen, in evaluation mode."""
+    """A timm model without its classification head, frozen, in evaluation mode.
+
+    ``classifier`` is the pretrained head that was taken off, (classes, dim) weights and (classes,) bias: what the
+    pretraining's classes are is read from the last tap by it. None where there was no such head.
+    """
 
     card: Card
     model: nn.Module
+    classifier: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
     def prepare(self, picture: Picture) -> Picture:
         """(size, size, 3) uint8."""
@@ -107,6 +112,16 @@ def preprocessing_of(model: nn.Module) -> Preprocessing:
         std=config["std"],
         squash=config["crop_mode"] == "squash",
     )
+
+
+def classifier_of(model: nn.Module) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """The weights and bias of ``model``'s head if it is one linear layer of the pre-logits; before ``ready``."""
+    import torch
+
+    head = model.get_classifier()  # type: ignore[operator]
+    if not isinstance(head, torch.nn.Linear) or head.bias is None:
+        return None
+    return head.weight.detach().float().cpu().numpy().copy(), head.bias.detach().float().cpu().numpy().copy()
 
 
 def ready(model: nn.Module, device: torch.device) -> nn.Module:

@@ -75,13 +75,14 @@ class Embedded:
         import torch
 
         from zoo.forward import device
-        from zoo.network import TimmBackbone, ready
+        from zoo.network import TimmBackbone, classifier_of, ready
 
         card = self.card(name, settings)
         model = timm.create_model(name, pretrained=False)
         state = torch.load(checked_file(card), map_location="cpu", weights_only=True)
         model.load_state_dict(renamed(state, model), strict=True)
-        return TimmBackbone(card, ready(model, device()))
+        head = classifier_of(model)
+        return TimmBackbone(card, ready(model, device()), head)
 
 
 def checked_file(card: Card) -> Path:
