@@ -15,11 +15,15 @@ import numpy as np
 from zoo.archive import DAMAGED
 from zoo.columns import Columns
 from zoo.dataset import Dataset, Item, Skipped
-from zoo.duplicates import alike, close_pairs, grouped, same
+from zoo.duplicates import grouped, same
 from zoo.errors import BadPicture, BadUpload
+from zoo.hub_data import SCHEME, fetch
 from zoo.layout import TABLES, Found, Gathered, Placed, arrange, explain, junk, walk
+from zoo.lookalikes import lookalikes
 from zoo.names import clean
-from zoo.pictures import SIDE, Pictures, draft_of, finish, path_of
+from zoo.pictures import Pictures
+from zoo.resume import bench
+from zoo.room import evict
 from zoo.sandbox import Progress, Reading, Sandbox
 from zoo.settings import Settings
 from zoo.store import Store, new_id
@@ -51,8 +55,9 @@ def intake(
     """Read ``source``, save the dataset and return it.
 
     A source is a folder of class folders, a .zip, .tar or .tar.gz of one, a table (.csv, .tsv, .parquet), a folder or
-    archive that has one beside its pictures, a folder that Hugging Face's ``datasets`` saved, or the text "sample".
-    Progress is told as (stage, done, total), total 0 while it is not known; stages: unpack, read, decode, group.
+    archive that has one beside its pictures, a folder that Hugging Face's ``datasets`` saved, hf://datasets/OWNER/NAME,
+    or the text "sample".
+    Progress is told as (stage, done, total), total 0 while it is not known; stages: unpack, read, fetch, decode, group.
 
     Args:
         columns: of a table; those not told are guessed, and ``Dataset.notes`` says which were taken.
@@ -82,7 +87,13 @@ def gather(source: Path | str, desk: Desk, columns: Columns) -> Gathered:
     Raises:
         BadUpload: there is nothing of that name, or it cannot be taken.
     """
-    path = SAMPLE if source == "sample" else _existing(source)
+    path = SAMPLE if source == "sample" else source
+    if str(source).startswith(SCHEME):
+        fetched = fetch(str(source), desk.room, desk.settings, columns, desk.told)
+        if isinstance(fetched, Gathered):
+            return fetched
+        path = fetched
+    path = _existing(path)
     if path.is_dir():
         if tables := saved(path):
             return _tables(tables, Shelf(()), path, path.name, desk, columns)
@@ -166,18 +177,15 @@ def _build(gathered: Gathered, desk: Desk) -> Dataset:
     if len({one.label for one in gathered.placed}) < 2:
         raise explain(title, gathered.placed, len(candidates), skipped)
     placed = sorted(gathered.placed, key=lambda one: (one.label, one.given, candidates[one.index].path.parts))
-    draft = draft_of(desk.store)
-    try:
-        files = [root / candidates[one.index].file for one in placed]
-        readings = desk.sandbox.decode(files, draft, SIDE, desk.told)
-        good, damaged = _sorted_out(placed, candidates, readings)
+    files = [root / candidates[one.index].file for one in placed]
+    own = root == desk.room
+    with bench(desk.store, title if own else str(root), own) as here:
+        good, damaged = _sorted_out(placed, candidates, here.decode(files, desk.sandbox, desk.told))
         skipped += damaged
         if len({one.label for one, _ in good}) < 2:
             raise explain(title, [one for one, _ in good], len(candidates), skipped)
-        shas = tuple(reading.sha for _, reading in good)
-        pictures = finish(draft, path_of(desk.store, shas, SIDE), [reading.span for _, reading in good], shas)
-    finally:
-        draft.unlink(missing_ok=True)
+        pictures = here.finish([reading for _, reading in good])
+    evict(desk.store, desk.settings.cache_gb * 10**9)
     desk.told("group", 0, len(good))
     groups = _groups(pictures, [reading for _, reading in good])
     desk.told("group", len(good), len(good))
@@ -235,7 +243,7 @@ def _groups(pictures: Pictures, readings: Sequence[Reading]) -> list[int]:
     """The same picture twice, to the byte or to the eye, is one group."""
     hashes = np.frombuffer(bytes.fromhex("".join(reading.hash for reading in readings)), dtype=np.uint8).reshape(-1, 32)
     pairs = same([reading.sha for reading in readings])
-    return grouped(len(readings), pairs + alike(pictures, close_pairs(hashes)))
+    return grouped(len(readings), pairs + lookalikes(pictures, hashes))
 
 
 def _shown(path: PurePosixPath) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +55,7 @@ class Pictures:
         shas = tuple(item.sha for item in dataset.items)
         path = path_of(store, shas, side)
         with store.lock(f"pictures-{path.stem}"):
-            return _mapped(path, shas) or _rebuilt(store, dataset, side, told)
+            return mapped(path, shas) or _rebuilt(store, dataset, side, told)
 
 
 def path_of(store: Store, shas: Sequence[str], side: int) -> Path:
@@ -71,17 +73,19 @@ def finish(draft: Path, path: Path, spans: Sequence[tuple[int, int, int]], shas:
     with draft.open("ab") as file:
         file.write(np.array(spans, dtype="<i8").reshape(-1, 3).tobytes())
         file.write(_END.pack(_MARK, len(spans)))
-    found = _mapped(draft, shas)
+    found = mapped(draft, shas)
     os.replace(draft, path)
     if found is None:
         raise ValueError(f"the index of {path.name} does not fit its pixels")
     return found
 
 
-def _mapped(path: Path, shas: tuple[str, ...]) -> Pictures | None:
-    """What ``finish`` wrote at ``path``; None where that is missing or damaged."""
+def mapped(path: Path, shas: tuple[str, ...]) -> Pictures | None:
+    """What ``finish`` wrote at ``path``; None where that is missing or damaged. It counts as used now."""
     try:
         flat = np.memmap(path, dtype=np.uint8, mode="r")
+        with suppress(PermissionError):  # of another user
+            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
     except (FileNotFoundError, ValueError):
         return None
     end = len(flat) - _END.size

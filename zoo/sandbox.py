@@ -134,12 +134,12 @@ class Sandbox:
         side: int,
         told: Progress,
         known: Mapping[int, Reading | BadPicture] = MappingProxyType({}),
-        keep: Callable[[int, Reading], None] = lambda _index, _reading: None,
+        keep: Callable[[int, Reading | BadPicture], None] = lambda _index, _reading: None,
     ) -> list[Reading | BadPicture]:
         """Decode ``files``, their pixels going to the end of the file ``into``; what each gave, in order.
 
         A child that dies or hangs takes nothing with it but the picture it died of. Those ``known`` by their index
-        are not decoded; ``keep`` is called with each reading as it comes.
+        are not decoded; ``keep`` is called with what each other gives, as it comes.
         """
         found = dict(known)
         into.touch()
@@ -149,8 +149,7 @@ class Sandbox:
 
         def listed(index: int, reading: Reading | BadPicture) -> None:
             found[index] = reading
-            if isinstance(reading, Reading):
-                keep(index, reading)
+            keep(index, reading)
             waiting()
 
         todo = [index for index in range(len(files)) if index not in found]
@@ -238,7 +237,12 @@ class Sandbox:
 
     def _ready(self, room: Path | None, most: int, modules: Sequence[str], waiting: Callable[[], None]) -> None:
         """A child that has imported ``modules`` and may fill ``room`` with files of at most ``most`` bytes."""
-        if self._process and self._process.poll() is None and room in (None, self._room) and self._modules >= set(modules):
+        if (
+            self._process
+            and self._process.poll() is None
+            and room in (None, self._room)
+            and self._modules >= set(modules)
+        ):
             return
         self._end()
         self._start()

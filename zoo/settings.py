@@ -17,6 +17,7 @@ class Settings:
     Attributes:
         home: where datasets, caches, runs and classifiers live.
         max_upload_mb: largest upload taken, in MiB.
+        cache_gb: most that decoded pictures and features may take together, in 10⁹ bytes.
         auth: ``user:password`` pairs for the page, empty for none.
         engine: the engine runs are sent to unless a plan says otherwise.
         offline: never ask a hub.
@@ -26,6 +27,7 @@ class Settings:
 
     home: Path
     max_upload_mb: int = 2048
+    cache_gb: int = 32
     auth: tuple[tuple[str, str], ...] = ()
     engine: str = "local"
     offline: bool = False
@@ -46,6 +48,7 @@ class Settings:
         return cls(
             home=_home(environ, on_space),
             max_upload_mb=_whole(environ, "STUDIO_MAX_UPLOAD_MB", 2048),
+            cache_gb=_whole(environ, "STUDIO_CACHE_GB", 32),
             auth=tuple((user, password) for user, _, password in pairs),
             engine=environ.get("STUDIO_ENGINE", "local"),
             offline=any(_true(environ, name) for name in ("STUDIO_OFFLINE", "HF_HUB_OFFLINE")),
