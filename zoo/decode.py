@@ -73,9 +73,10 @@ _HEIC = (
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Pixels, perhaps shrunk, the size in pixels that the upright original had, and what its file tells besides."""
+    """Pixels, perhaps shrunk, also as Pillow has them; the upright original's size; what its file tells besides."""
 
     pixels: Picture
+    image: Image.Image
     width: int
     height: int
     facts: Facts
@@ -107,7 +108,7 @@ def decode(source: Path | bytes, side: int | None = None) -> Decoded:
         rgb = rgb.transpose(turn)
     if turn in _SIDEWAYS:
         width, height = height, width
-    return Decoded(np.asarray(rgb), width, height, told)
+    return Decoded(np.asarray(rgb), rgb, width, height, told)
 
 
 def read_file(path: Path) -> bytes:

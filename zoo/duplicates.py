@@ -20,12 +20,13 @@ BRIGHTER = 16.0  # most that one copy is brighter than another, in gray levels o
 MEAN_APART, MOST_APART = 4.0, 40.0  # what may differ besides; different drawings that hash alike differ by 80 and more
 
 
-def difference_hash(picture: Picture) -> bytes:
+def difference_hash(picture: Picture | Image.Image) -> bytes:
     """256 bits: for each cell of a 16 × 16 grid, whether it is brighter than its right neighbour.
 
     Krawetz, "Kind of Like That" (2013). It survives recompression and resizing, not mirroring, turning or cropping.
     """
-    small = np.asarray(Image.fromarray(picture).convert("L").resize((17, 16), Image.Resampling.BOX))
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    small = np.asarray(image.convert("L").resize((17, 16), Image.Resampling.BOX))
     return np.packbits(small[:, :-1] > small[:, 1:]).tobytes()
 
 

@@ -133,7 +133,7 @@ def _read(content: bytes, side: int, pixels: IO[bytes], writing: threading.Lock)
         "sha": hashlib.sha256(content).hexdigest(),
         "size": [found.width, found.height],
         "span": [offset, *picture.shape[:2]],
-        "hash": difference_hash(picture).hex(),
+        "hash": difference_hash(found.image).hex(),
         "bytes": len(content),
         "facts": asdict(found.facts),
     }

@@ -32,6 +32,17 @@ MOST_THREADS = 8
 SHARD = 4096  # pictures a job, so that no list of them grows with the dataset
 SPARE_DISK = 256 << 20
 
+# One thread for what is no decoding; memory that was freed is kept for the next picture, because asking the system for
+# it again, page by page, costs as much as decoding does.
+THRIFT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
+    "MALLOC_TOP_PAD_": str(1 << 24),
+    "PILLOW_BLOCKS_MAX": "64",
+}
+
 CRASHED = ("Its decoder crashed or never ended.", "Save it anew, or leave it out.")
 FULL = ("The disk is full.", "Make room where STUDIO_HOME points, and give the pictures again.")
 
@@ -267,7 +278,7 @@ class Sandbox:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # image libraries print their opinion of every odd file there
-                env=child_environment(PYTHONPATH=above, OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1"),
+                env=child_environment(PYTHONPATH=above, **THRIFT),
                 cwd=above,
                 pass_fds=[theirs.fileno()] if theirs else (),
             )
