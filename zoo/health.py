@@ -11,14 +11,16 @@ import numpy as np
 
 from zoo import sources
 from zoo.dataset import Dataset, Skipped
+from zoo.duplicates import grouped, same
 from zoo.errors import BackboneUnavailable
 from zoo.features import Extractor
 from zoo.findings import Finding, Group, Kind, findings
+from zoo.lookalikes import lookalikes
 from zoo.pictures import Pictures
 from zoo.probe import ridge
 from zoo.sandbox import Progress
 from zoo.settings import Settings
-from zoo.shortcuts import Shortcut, shortcuts
+from zoo.shortcuts import GRAY, Shortcut, looks, shortcuts
 from zoo.store import Store
 from zoo.suspects import Suspect, label_suspects
 
@@ -97,10 +99,12 @@ def check(
     Args:
         labels: doubt labels too, which needs the features of two backbones (kept for the comparison).
     """
-    crowds = _crowds(dataset)
+    pictures = Pictures.open(store, dataset)
+    crowds = _copies(dataset, pictures)
+    seen = looks(pictures)
+    giveaways = shortcuts(dataset, seen)
     suspects = _doubts(dataset, store, settings, on_progress) if labels else []
-    giveaways = shortcuts(dataset, Pictures.open(store, dataset))
-    found = findings(dataset, copies=crowds, shortcuts=giveaways, suspects=suspects)
+    found = findings(dataset, copies=crowds, shortcuts=giveaways, suspects=suspects, gray=seen.colour < GRAY)
     return HealthReport(
         dataset=dataset,
         duplicates=_named(dataset, crowds),
@@ -120,10 +124,16 @@ def _named(dataset: Dataset, groups: Sequence[Group]) -> tuple[Paths, ...]:
     return tuple(tuple(dataset.items[index].name for index in group) for group in groups)
 
 
-def _crowds(dataset: Dataset) -> list[Group]:
-    """Groups of two pictures or more, in order of their first."""
+def _copies(dataset: Dataset, pictures: Pictures) -> list[Group]:
+    """Groups of two pictures or more that look the same, in order of their first.
+
+    Copies share a group since the intake, but a group may hold what only belongs together, such as a burst.
+    """
+    size = np.bincount(dataset.groups)
+    among = np.flatnonzero(size[dataset.groups] > 1).tolist()
+    pairs = same([item.sha for item in dataset.items]) + lookalikes(pictures, among=among)
     members: dict[int, list[int]] = defaultdict(list)
-    for index, group in enumerate(dataset.groups.tolist()):
+    for index, group in enumerate(grouped(len(dataset), pairs)):
         members[group].append(index)
     return [tuple(crowd) for crowd in members.values() if len(crowd) > 1]
 

@@ -35,6 +35,9 @@ FLAT = 2.0  # contrast, in gray levels, below which a picture is one colour
 # Measured on photographs, drawings and cells: copies have 0.95 and more, other pictures below 0.86 or other colours.
 STRUCTURE = 0.88  # least correlation between blurs of 1 and 3 pixels of a fine thumbnail
 BRIGHTER = 20.0  # most that one copy is brighter than another, in gray levels of 255
+DETAILED = 0.5  # share of pixels with structure, below which a picture is plain: few shapes, which chance repeats
+PLAIN = 0.95  # least correlation of plain ones
+LOOSE = 0.03  # a pixel of a fine thumbnail, in half sides
 MEAN_APART, MOST_APART = 8.0, 50.0  # what may differ besides, on a 16 × 16 grid
 STARTS = ((0.0, 0.0), (-0.07, -0.07), (0.07, 0.07))  # scales across and down: the same cut, the other cropped, this one
 FARTHEST = 0.16  # most that a scale or a shift may be, of half a side
@@ -151,14 +154,29 @@ def same(one: Floats, other: Floats, place: Floats) -> NDArray[np.bool_]:
     gray, laid = one.mean(axis=3), other.mean(axis=3)
     place, _ = align(gray, laid, place, 5)
     over, mask = lay(laid, place)
-    structure = (_standard(_band(gray, mask), mask) * _standard(_band(over, mask), mask)).sum(axis=(1, 2))
+    bands = _band(gray, mask), _band(over, mask)
+    structure = (_standard(bands[0], mask) * _standard(bands[1], mask)).sum(axis=(1, 2))
+    flat = (_contrast(gray, mask) < FLAT) & (_contrast(over, mask) < FLAT)
+    detailed = np.minimum(*(_mean((abs(band) > 0.5).astype(np.float32), mask)[:, 0, 0] for band in bands))
+    shift, mean, most = _apart(one, other, place, mask)
+    close = (shift <= BRIGHTER) & (mean <= MEAN_APART) & (most <= MOST_APART)
+    plain = (shift <= BRIGHTER / 4) & (most <= MOST_APART / 2) & (structure >= PLAIN) & _is_a_cut(place)
+    return np.asarray(close & (flat | (structure >= STRUCTURE) & (detailed >= DETAILED) | plain))
+
+
+def _apart(one: Floats, other: Floats, place: Floats, mask: Floats) -> tuple[Floats, Floats, Floats]:
+    """(P,) how much brighter one is in a channel, and how far they are apart besides, in the mean and at most."""
     apart = np.stack([(one[..., c] - lay(other[..., c], place)[0]) * mask for c in range(3)], axis=3)
     shift = apart.sum(axis=(1, 2)) / mask.sum(axis=(1, 2))[:, None]
     rest = np.abs(_boxes((apart - shift[:, None, None, :]) * mask[..., None]))
-    mean = rest.mean(axis=(1, 2, 3)) / mask.mean(axis=(1, 2))
-    close = (np.abs(shift).max(axis=1) <= BRIGHTER) & (mean <= MEAN_APART) & (rest.max(axis=(1, 2, 3)) <= MOST_APART)
-    flat = (_contrast(gray, mask) < FLAT) & (_contrast(over, mask) < FLAT)  # nothing on either but one colour
-    return np.asarray(close & (flat | (structure >= STRUCTURE)))
+    return np.abs(shift).max(axis=1), rest.mean(axis=(1, 2, 3)) / mask.mean(axis=(1, 2)), rest.max(axis=(1, 2, 3))
+
+
+def _is_a_cut(place: Floats) -> NDArray[np.bool_]:
+    """Whether one picture would lie inside the other; a shape moved on a plain ground does not."""
+    scale, shift = place[:, (0, 2)], place[:, (1, 3)]
+    inside = (np.abs(shift) <= np.abs(scale) + LOOSE).all(axis=1)
+    return np.asarray(inside & ((scale <= LOOSE).all(axis=1) | (scale >= -LOOSE).all(axis=1)))
 
 
 def align(one: Floats, other: Floats, place: Floats, steps: int) -> tuple[Floats, Floats]:

@@ -1,4 +1,5 @@
-"""Whether the label can be told without looking at the subject: from file size, shape, brightness or border alone.
+"""Whether the label can be told without looking at the subject: from file size, shape, JPEG quality, brightness or
+border alone.
 
 A network finds such shortcuts too, and then fails on pictures from elsewhere (Geirhos et al. 2020, "Shortcut Learning
 in Deep Neural Networks").
@@ -12,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.backbone import Picture
-from zoo.dataset import Dataset
+from zoo.dataset import Dataset, Item
 from zoo.pictures import Pictures
 from zoo.probe import ridge
 
 BINS = 12
 BORDER = 0.05  # share of each side that counts as border
+EDGE = 2  # pixels of a frame
+GRAY = 1.5  # gray levels that the channels of a picture without colour may differ by
 FEWEST = 40  # pictures below which such a guess means nothing
 FAR = 1 / 3  # of the way from chance to certainty
 
@@ -31,42 +34,73 @@ class Shortcut:
     chance: float
 
 
-def shortcuts(dataset: Dataset, pictures: Pictures) -> list[Shortcut]:
+@dataclass(frozen=True)
+class Looks:
+    """What shows of N pictures without their subject.
+
+    Attributes:
+        brightness: (N,) mean, 0 to 255.
+        border: (N, 12) mean colours of the top, bottom, left and right strips.
+        frame: (N, 12) the same of the outermost two pixels.
+        colour: (N,) mean distance between the largest and the smallest of red, green and blue.
+    """
+
+    brightness: NDArray[np.float64]
+    border: NDArray[np.float64]
+    frame: NDArray[np.float64]
+    colour: NDArray[np.float64]
+
+
+def looks(pictures: Pictures) -> Looks:
+    """One pass over all ``pictures``."""
+    rows = np.array([_looks(pictures[index]) for index in range(len(pictures))])
+    return Looks(rows[:, 0], rows[:, 2:14], rows[:, 14:], rows[:, 1])
+
+
+def shortcuts(dataset: Dataset, seen: Looks) -> list[Shortcut]:
     """Features that alone tell the class far better than chance, the most telling first."""
     if len(dataset) < FEWEST:
         return []
     chance = float(np.bincount(dataset.y).max() / len(dataset))
     found = []
-    for feature, values in _features(dataset, pictures).items():
+    for feature, values in features(dataset, seen).items():
         probe = ridge(_spread(values), dataset.y, dataset.groups, classes=len(dataset.classes))
         if probe.interval[0] > chance + FAR * (1 - chance):
             found.append(Shortcut(feature, probe.accuracy, chance))
     return sorted(found, key=lambda one: -one.accuracy)
 
 
-def _features(dataset: Dataset, pictures: Pictures) -> dict[str, NDArray[np.float64]]:
-    """(N, F) numbers for each feature."""
+def features(dataset: Dataset, seen: Looks) -> dict[str, NDArray[np.float64]]:
+    """(N, F) numbers for each feature that is known."""
     size = np.array([(item.width, item.height) for item in dataset.items], dtype=float)
-    looks = np.array([_looks(pictures[index]) for index in range(len(pictures))])
-    features = {
-        "aspect ratio": size[:, :1] / size[:, 1:],
+    quality = np.array([item.quality for item in dataset.items], dtype=float)
+    lengths = np.array([item.length or _length(dataset, item) for item in dataset.items], dtype=float)
+    known = {
+        "aspect ratio": size[:, :1] / np.maximum(size[:, 1:], 1),
         "picture size": size.prod(axis=1, keepdims=True),
-        "brightness": looks[:, :1],
-        "border": looks[:, 1:],
+        "brightness": seen.brightness[:, None],
+        "border": seen.border,
+        "outermost pixels": seen.frame,
     }
-    lengths = [_length(dataset, index) for index in range(len(dataset))]
-    if all(lengths):
-        features["file size"] = np.array(lengths, dtype=float)[:, None]
-    return features
+    if quality.any():
+        known["JPEG quality"] = quality[:, None]
+    if lengths.all():
+        known["file size"] = lengths[:, None]
+    return known
 
 
 def _looks(picture: Picture) -> NDArray[np.float64]:
-    """(13,) mean brightness, then the mean colours of the top, bottom, left and right borders."""
+    """(26,) brightness, colour, then the mean colours of the four borders, wide and at the very edge."""
     height, width = picture.shape[:2]
-    rows, columns = max(1, round(height * BORDER)), max(1, round(width * BORDER))
-    strips = (picture[:rows], picture[-rows:], picture[:, :columns], picture[:, -columns:])
-    colours = [strip.reshape(-1, 3).mean(axis=0) for strip in strips]
-    return np.concatenate([[picture[::2, ::2].mean()], *colours])
+    inside = picture[::2, ::2]
+    colour = (inside.max(axis=2) - inside.min(axis=2)).mean()
+    wide = max(1, round(height * BORDER)), max(1, round(width * BORDER))
+    strips = [side for rows, columns in (wide, (EDGE, EDGE)) for side in _strips(picture, rows, columns)]
+    return np.concatenate([[inside.mean(), colour], *(strip.reshape(-1, 3).mean(axis=0) for strip in strips)])
+
+
+def _strips(picture: Picture, rows: int, columns: int) -> tuple[Picture, Picture, Picture, Picture]:
+    return picture[:rows], picture[-rows:], picture[:, :columns], picture[:, -columns:]
 
 
 def _spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -80,8 +114,8 @@ def _spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return near.reshape(len(values), -1)
 
 
-def _length(dataset: Dataset, index: int) -> int:
+def _length(dataset: Dataset, item: Item) -> int:
     try:
-        return (dataset.root / dataset.items[index].file).stat().st_size
+        return (dataset.root / item.file).stat().st_size
     except OSError:  # the original may be gone; the decoded pictures are enough for the rest
         return 0
