@@ -123,7 +123,7 @@ def from_tables(
     Raises:
         BadUpload: no table can be used, or none of its pictures is there.
     """
-    reading = _Reading(tables, shelf, room)
+    reading = Reading(tables, shelf, room)
     for start in range(0, len(tables), MOST_OPEN):
         some = tables[start : start + MOST_OPEN]
         left, begin = most_bytes - reading.bytes, reading.inside
@@ -170,7 +170,7 @@ def asked(
             raise BadUpload(f"A table cannot be read: {error.strerror}.", "Check that it may be read.") from None
 
 
-class _Reading:
+class Reading:
     """What the child's answers come to, none of them believed unchecked."""
 
     def __init__(self, tables: Sequence[TableFile], shelf: Shelf, room: Path) -> None:
@@ -181,7 +181,7 @@ class _Reading:
         self._placed: list[tuple[str, str, str]] = []
         self._beside: dict[str, str] = {}
         self._skipped: list[Skipped] = []
-        self._notes: list[str] = []
+        self.notes: list[str] = []
         self._refused: BadUpload | None = None
         self._first: dict[str, str] = {}
 
@@ -207,9 +207,9 @@ class _Reading:
                 if name
             )
             columns = f"pictures from column {clean(chosen.image, 40)!r}, labels from {clean(chosen.label, 40)!r}{more}"
-            self._notes.append(f"{clean(table.name)}: {columns}.")
+            self.notes.append(f"{clean(table.name)}: {columns}.")
         if answer.get("note"):
-            self._notes.append(f"{clean(table.name)}: {clean(str(answer['note']), 200)}")
+            self.notes.append(f"{clean(table.name)}: {clean(str(answer['note']), 200)}")
 
     def _row(self, table: TableFile, row: Mapping[str, str]) -> None:
         number, path, label = row["row"], row["path"], row["label"]
@@ -257,7 +257,7 @@ class _Reading:
         placed, odd = _with_parts(
             [Placed(index, labels[label], part, group) for index, (label, part, group) in enumerate(self._placed)]
         )
-        return Gathered(root, title, tuple(self._found), tuple(placed), tuple(self._skipped), (*self._notes, *odd))
+        return Gathered(root, title, tuple(self._found), tuple(placed), tuple(self._skipped), (*self.notes, *odd))
 
     def _leave_out_beside(self) -> None:
         inside = [index for index, one in enumerate(self._found) if one.file not in self._beside]
