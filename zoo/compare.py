@@ -21,15 +21,17 @@ from zoo.features import Extractor, Features
 from zoo.probe import accuracy_interval, knn, ridge
 from zoo.quadrant import place
 from zoo.report import Comparison, ProbeReport, TapScore, advise
-from zoo.resample import accuracies, difference
+from zoo.resample import accuracies, balanced, difference, mid_p
 from zoo.settings import Settings
 from zoo.store import Store
-from zoo.transfer import logme, shrunk_hscore
+from zoo.transfer import above_chance, leep, logme, nce, shrunk_hscore, softmax, transrate
 
 EMBEDDED = tuple(f"embedded/tf_efficientnet_lite{number}" for number in range(3))
 BASELINE = "pixels/8x8"
 FIRST_ROUND = 64  # fewer pictures than this decide nothing
 FINALISTS = 3
+SCORED = 20_000  # pictures that neighbours and scores are taken of: their cost grows faster than their worth
+SLACK = 0.93  # of what is left of a budget is planned for
 
 Told = Callable[[str, int, int], None]
 
@@ -52,9 +54,16 @@ class Question:
 
 
 def compare(
-    dataset: Dataset, question: Question, store: Store, settings: Settings, told: Told = lambda *_: None
+    dataset: Dataset,
+    question: Question,
+    store: Store,
+    settings: Settings,
+    told: Told = lambda *_: None,
+    before: float = 0.0,
 ) -> Iterator[Comparison]:
     """Yield the comparison each time a backbone was measured; the last one carries ties, quadrant and advice.
+
+    ``before`` are the seconds of the budget that were spent before this call.
 
     Raises:
         BadUpload: too few pictures to leave one out.
@@ -65,7 +74,7 @@ def compare(
     order = pool[: question.limit]
     if len(order) < 4:
         raise BadUpload(f"{len(order)} pictures are left to compare on.", "Add pictures; ten a class is a start.")
-    entrants, unavailable = _entrants(dataset, question, store, settings)
+    entrants, unavailable = _entrants(dataset, question, store, settings, len(order))
     _some_left(entrants, unavailable)
     counts = np.array(list(dataset.counts.values()))
     state = Comparison(
@@ -80,12 +89,14 @@ def compare(
     yield state
     reports: dict[str, ProbeReport] = {}
     halfway: dict[str, float] = {}
-    for number in _rounds(len(order)):
-        part = order[:number]
+    rounds, number = _rounds(len(order)), 0
+    while rounds:
+        number, before_round = rounds.pop(0), clock.read()
+        part, last = order[:number], not rounds
         for entrant in [one for one in entrants if not _out(reports, one)]:
             seen, every = sum(report.pictures for report in reports.values()), len(order) * len(entrants)
             try:
-                report = _measure(entrant, dataset, part, clock, _from(seen, every, told), scores=number == len(order))
+                report = _measure(entrant, dataset, part, clock, _from(seen, every, told), scores=last)
             except BackboneUnavailable as error:
                 entrants.remove(entrant)
                 unavailable.append(_why(entrant.card.id, error))
@@ -96,12 +107,14 @@ def compare(
             reports[entrant.card.id] = report
             state = replace(state, reports=tuple(reports.values()), seconds=clock.read(), pictures=number)
             yield replace(state, unavailable=tuple(unavailable))
-        if question.budget and _too_slow(clock, number, len(order), question.budget):
-            break
-        if number < len(order):
+        if not last:
             reports |= {report.card.id: report for report in _dropped(list(reports.values()), part, dataset, question)}
+        if question.budget and not last:
+            probing = clock.read()["probe"] - before_round["probe"]
+            left = question.budget - before - clock.read()["total"]
+            rounds = _affordable(rounds, number, list(reports.values()), probing, left)
     state = replace(state, unavailable=tuple(unavailable))
-    yield _concluded(state, reports, halfway, order[: state.pictures], dataset, question, clock)
+    yield _concluded(state, reports, halfway, order[:number], dataset, question, clock)
 
 
 class _Clock:
@@ -116,13 +129,14 @@ class _Clock:
 
 
 def _entrants(
-    dataset: Dataset, question: Question, store: Store, settings: Settings
+    dataset: Dataset, question: Question, store: Store, settings: Settings, expected: int
 ) -> tuple[list[Extractor], list[dict[str, str]]]:
     """The backbones whose names are known; for the others, why not. The baseline is no entrant."""
     entrants, unavailable = [], []
     for name in dict.fromkeys(name for name in question.backbones if not name.startswith("pixels/")):
         try:
-            entrants.append(Extractor(sources.card(name, settings), dataset, store, settings, question.fresh))
+            card = sources.card(name, settings)
+            entrants.append(Extractor(card, dataset, store, settings, question.fresh, expected))
         except BackboneUnavailable as error:
             unavailable.append(_why(name, error))
     return entrants, unavailable
@@ -175,10 +189,12 @@ def _measure(
 
 def _judged(features: Features, y: NDArray[np.int64], groups: NDArray[np.int64], scores: bool) -> ProbeReport:
     probes = [ridge(tap, y, groups) for tap in features.taps]
+    right = np.stack([probe.predicted == y for probe in probes])
     best = max(probe.accuracy for probe in probes)
     error = float(np.sqrt(best * (1 - best) / len(y)))
     earliest = next(index for index, probe in enumerate(probes) if probe.accuracy >= best - error)
-    neighbours = knn(features.head, y, groups) == y
+    few = slice(0, SCORED)
+    neighbours = knn(features.head[few], y[few], groups[few]) == y[few]
     return ProbeReport(
         card=features.card,
         pictures=len(y),
@@ -188,13 +204,30 @@ def _judged(features: Features, y: NDArray[np.int64], groups: NDArray[np.int64],
         ),
         best_tap=features.card.taps[earliest],
         knn=float(neighbours.mean()),
-        knn_interval=accuracy_interval(neighbours, groups),
-        logme=logme(features.head, y) if scores else None,
-        hscore=shrunk_hscore(features.head, y) if scores else None,
+        knn_interval=accuracy_interval(neighbours, groups[few]),
+        **_scores(features, y[few]) if scores else dict.fromkeys(SCORES),
+        balanced_accuracy=float(np.mean([right[-1][y == label].mean() for label in np.unique(y)])),
         ms_per_picture=features.ms_per_picture,
+        torch_ms_per_picture=features.torch_ms,
         seconds=0.0,
-        right=np.stack([probe.predicted == y for probe in probes]),
+        right=right,
     )
+
+
+SCORES = ("logme", "hscore", "transrate", "leep", "nce")
+
+
+def _scores(features: Features, y: NDArray[np.int64]) -> dict[str, float | None]:
+    """Every transfer score of the last tap, on its first rows."""
+    head, logits = features.head[: len(y)], features.logits(slice(0, len(y)))
+    found: dict[str, float | None] = dict.fromkeys(SCORES)
+    found |= {"logme": logme(head, y), "hscore": shrunk_hscore(head, y)}
+    found["transrate"] = above_chance(lambda labels: transrate(head, labels), y)
+    if logits is not None:
+        probabilities, guesses = softmax(logits), logits.argmax(axis=1).astype(np.int64)
+        found["leep"] = above_chance(lambda labels: leep(probabilities, labels), y)
+        found["nce"] = above_chance(lambda labels: nce(guesses, labels), y)
+    return found
 
 
 def _from(seen: int, every: int, told: Told) -> Told:
@@ -212,10 +245,24 @@ def _spent(reports: dict[str, ProbeReport], entrant: Extractor) -> float:
     return report.seconds if report else 0.0
 
 
-def _too_slow(clock: _Clock, number: int, pictures: int, budget: float) -> bool:
-    """Whether the next round, of twice as many pictures, would pass the budget."""
-    upcoming = min(2 * number, pictures)
-    return clock.read()["total"] * upcoming / number > budget
+def _affordable(
+    rounds: list[int], number: int, reports: Sequence[ProbeReport], probing: float, left: float
+) -> list[int]:
+    """The rounds still to come within ``left`` seconds; the last of them has fewer pictures where time is short.
+
+    Args:
+        number: pictures seen so far.
+        probing: seconds that their probes took in the last round; they grow faster than the pictures.
+    """
+    each = sum(one.ms_per_picture for one in reports if one.dropped_at is None) / 1000
+
+    def costs(pictures: int) -> float:
+        return float((pictures - number) * each + probing * (pictures / number) ** 1.5)
+
+    if costs(rounds[0]) <= left * SLACK:
+        return rounds
+    few = next((few for few in np.geomspace(rounds[0], number * 1.1, 40) if costs(int(few)) <= left * SLACK), 0)
+    return [int(few)] if few else []
 
 
 def _dropped(
@@ -250,6 +297,7 @@ def _concluded(
     shares = accuracies(np.stack([one.right[-1] for one in finalists]), groups, question.seed)
     wins = np.bincount(shares.argmax(axis=1), minlength=len(finalists)) / len(shares)
     finalists = [replace(one, p_best=float(win)) for one, win in zip(finalists, wins, strict=True)]
+    finalists = _against_best(finalists, dataset.y[part], groups, question.seed)
     behind = [difference(shares[:, index], shares[:, 0])[1] < 0 for index in range(len(finalists))]
     ties = sorted(
         (one for one, sure in zip(finalists, behind, strict=True) if not sure), key=lambda o: o.ms_per_picture
@@ -272,3 +320,20 @@ def _concluded(
         sentence=sentence,
         seconds=clock.read(),
     )
+
+
+def _against_best(
+    finalists: list[ProbeReport], y: NDArray[np.int64], groups: NDArray[np.int64], seed: int
+) -> list[ProbeReport]:
+    """``finalists``, best first, each but the best with how it compares to the best."""
+    shares = balanced(np.stack([one.right[-1] for one in finalists]), y, groups, seed)
+    return finalists[:1] + [
+        replace(
+            one,
+            versus_best={
+                "mid_p": mid_p(one.right[-1], finalists[0].right[-1]),
+                "difference": difference(shares[:, index], shares[:, 0]),
+            },
+        )
+        for index, one in enumerate(finalists[1:], start=1)
+    ]

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo import sources
-from zoo.backbone import Backbone, Card
+from zoo.backbone import Backbone, Card, Picture, stack
 from zoo.dataset import Dataset
 from zoo.errors import BackboneUnavailable
+from zoo.onnx_engine import Exportable
 from zoo.pictures import SIDE, Pictures
+from zoo.runtime import PROBED, Runtime, Sight, faithful
 from zoo.settings import Settings
-from zoo.store import Store, new_id
+from zoo.store import Store, new_id, read_json, write_bytes
 
-LAYOUT = 1  # raised when what is stored changes its meaning
+LAYOUT = 2  # raised when what is stored changes its meaning
+BLOCK = 4096  # pictures whose features are in memory at once, and a shard at most
+IN_MEMORY = 512 << 20  # bytes of features; more are gathered into a file that is mapped
 Told = Callable[[int, int], None]
 
 
@@ -34,40 +43,64 @@ class Features:
     """Features of N pictures by one backbone.
 
     Attributes:
-        taps: per tap of the card, first to last, (N, D_tap) float32.
+        taps: per tap of the card, first to last, (N, D_tap) float32; mapped from a file where they are large.
         ms_per_picture: wall milliseconds a picture, as last measured on this machine.
+        torch_ms: the same of torch alone, by which training is foretold; an engine may be quicker.
         seconds: wall seconds spent on them now; 0 where all were known already.
+        classifier: the pretrained head's weights and bias, which read the last tap, where there is one.
     """
 
     card: Card
     taps: tuple[NDArray[np.float32], ...]
     ms_per_picture: float
+    torch_ms: float
     seconds: float
+    classifier: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
     @property
     def head(self) -> NDArray[np.float32]:
         """(N, D) of the last tap: what a classification layer reads."""
         return self.taps[-1]
 
+    def logits(self, rows: slice) -> NDArray[np.float32] | None:
+        """(n, Z) of the classes that the backbone was pretrained on; None where it came without its head."""
+        if self.classifier is None:
+            return None
+        weight, bias = self.classifier
+        return np.asarray(self.head[rows] @ weight.T + bias)
+
 
 class Extractor:
     """The features of one dataset's pictures by one backbone, which is loaded when a picture is new to it.
 
-    ``seconds`` adds up the wall time of every forward pass it made.
+    ``seconds`` adds up the wall time of every forward pass it made. ``expected`` is how many pictures it will be asked
+    for in all, by which it judges whether exporting the network to a quicker engine pays.
     """
 
-    def __init__(self, card: Card, dataset: Dataset, store: Store, settings: Settings, fresh: bool = False) -> None:
+    def __init__(
+        self,
+        card: Card,
+        dataset: Dataset,
+        store: Store,
+        settings: Settings,
+        fresh: bool = False,
+        expected: int = 0,
+    ) -> None:
         self.card = card
+        self.seconds = 0.0
         self._shas = [item.sha for item in dataset.items]
         self._dataset = dataset
         self._store = store
         self._settings = settings
+        self._runtime = Runtime(store, settings)
+        self._expected = expected
         self._backbone: Backbone | None = None
+        self._undecided = False
         self._pictures: Pictures | None = None
         self._row: dict[str, int] = {}
-        self._taps: list[NDArray[np.float32]] = []
-        self._ms = 0.0
-        self.seconds = 0.0
+        self._shards: list[list[NDArray[np.float32]]] = []
+        self._ends = [0]
+        self._ms = self._torch_ms = 0.0
         if not fresh and card.revision:
             self._read_known()
 
@@ -76,27 +109,80 @@ class Extractor:
         wanted = [self._shas[index] for index in indices]
         missing = list({sha: index for sha, index in zip(wanted, indices, strict=True) if sha not in self._row}.items())
         seconds = self._compute(missing, told) if missing else 0.0
-        order = [self._row[sha] for sha in wanted]
-        return Features(self.card, tuple(tap[order] for tap in self._taps), self._ms, seconds)
+        order = np.array([self._row[sha] for sha in wanted], dtype=np.int64)
+        taps = tuple(self._gathered(index, order) for index in range(len(self.card.taps)))
+        return Features(self.card, taps, self._ms, self._torch_ms or self._ms, seconds, self._classifier())
 
     def _compute(self, missing: list[tuple[str, int]], told: Told) -> float:
-        from zoo.forward import forward, use_threads
+        from zoo.forward import forward
 
+        backbone, seconds, done = self._loaded(), 0.0, 0
+        assert self._pictures is not None
+        while done < len(missing):
+            part = missing[done : done + (PROBED if self._undecided else BLOCK)]
+            pictures = [self._pictures[index] for _, index in part]
+            found = forward(backbone, pictures, _from(done, len(missing), told))
+            if not all(np.isfinite(tap).all() for tap in found.taps):
+                raise BackboneUnavailable(f"{self.card.id} gives values that are no numbers.", "Choose another.")
+            done += len(part)
+            seconds += found.seconds
+            if len(part) >= 2 * PROBED or not self._ms:  # a handful of pictures times the start more than the speed
+                self._ms = found.ms_per_picture
+            self._write([sha for sha, _ in part], found.taps)
+            if self._undecided:
+                upcoming = max(self._expected - len(part), len(missing) - done)
+                backbone = self._decided(backbone, pictures, found.taps, found.ms_per_picture / 1000, upcoming)
+        self.seconds += seconds
+        return seconds
+
+    def _loaded(self) -> Backbone:
+        """What is to be run: what was exported earlier, without torch, or else the network itself."""
         if self._backbone is None:
-            use_threads(self._settings.threads)
-            self._backbone = sources.load(self.card.id, self._settings)
+            known = self._runtime.known(self.card)
+            if known is not None:
+                sources.verify(self.card.id, self._settings)
+                self._backbone, self._torch_ms = known
+            else:
+                self._backbone = sources.load(self.card.id, self._settings)
+                self._undecided = isinstance(self._backbone, Exportable)
+                self._keep_classifier(getattr(self._backbone, "classifier", None))
+            if "torch" in sys.modules:
+                from zoo.forward import use_threads
+
+                use_threads(self._settings.threads)
             self.card = self._backbone.card
             side = max(SIDE, int(self.card.preprocessing.size / self.card.preprocessing.crop))
             self._pictures = Pictures.open(self._store, self._dataset, side)
-        assert self._pictures is not None
-        done = forward(self._backbone, [self._pictures[index] for _, index in missing], told)
-        if not all(np.isfinite(tap).all() for tap in done.taps):
-            raise BackboneUnavailable(f"{self.card.id} gives values that are no numbers.", "Choose another backbone.")
-        self.seconds += done.seconds
-        if len(missing) >= 32 or not self._ms:  # a handful of pictures times the start more than the speed
-            self._ms = done.ms_per_picture
-        self._write([sha for sha, _ in missing], done.taps)
-        return done.seconds
+        return self._backbone
+
+    def _decided(
+        self,
+        backbone: Backbone,
+        pictures: Sequence[Picture],
+        taps: list[NDArray[np.float32]],
+        torch_seconds: float,
+        upcoming: int,
+    ) -> Backbone:
+        """``backbone``, or its exported twin where the pictures still to come are worth the export."""
+        self._undecided = False
+        if self._runtime.pays(self.card, torch_seconds, upcoming) and faithful(backbone, pictures[0]):
+            backbone, self._torch_ms = self._runtime.exported(backbone, Sight(stack(backbone, pictures), taps))
+            self._backbone = backbone
+        return backbone
+
+    def _keep_classifier(self, found: tuple[NDArray[np.float32], NDArray[np.float32]] | None) -> None:
+        path = self._folder() / "classifier.npz"
+        if found is not None and found[0].shape[1] == self.card.dim and not path.exists():
+            content = io.BytesIO()
+            np.savez(content, allow_pickle=False, weight=found[0], bias=found[1])
+            write_bytes(path, content.getvalue())
+
+    def _classifier(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        try:
+            with np.load(self._folder() / "classifier.npz", allow_pickle=False) as found:
+                return found["weight"], found["bias"]
+        except (OSError, ValueError, KeyError, BadZipFile):
+            return None
 
     def _folder(self) -> Path:
         card = self.card
@@ -104,36 +190,68 @@ class Extractor:
         return self._store.features / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
 
     def _write(self, shas: list[str], taps: list[NDArray[np.float32]]) -> None:
+        """Keep one shard: a folder with the hashes, a file for each tap, and the timings."""
         folder = self._folder()
-        folder.mkdir(exist_ok=True)
         draft = folder / f".{new_id()}"
-        arrays = {f"tap{index}": tap for index, tap in enumerate(taps)}
+        draft.mkdir(parents=True)
         try:
-            with draft.open("wb") as file:
-                np.savez(file, allow_pickle=False, sha=np.array(shas), ms=np.array(self._ms), **arrays)
-            os.replace(draft, folder / f"{new_id()}.npz")
+            np.save(draft / "sha.npy", np.array(shas), allow_pickle=False)
+            for index, tap in enumerate(taps):
+                np.save(draft / f"tap{index}.npy", tap, allow_pickle=False)
+            (draft / "about.json").write_text(json.dumps({"ms": self._ms, "torch_ms": self._torch_ms}))
+            os.replace(draft, folder / new_id())
         finally:
-            draft.unlink(missing_ok=True)
+            shutil.rmtree(draft, ignore_errors=True)
         self._add(shas, taps)
 
     def _read_known(self) -> None:
         """What earlier comparisons computed of this dataset's pictures, oldest first."""
-        wanted, names = set(self._shas), list[str]()
-        parts: list[list[NDArray[np.float32]]] = []
-        for shard in sorted(self._folder().glob("*.npz"), key=lambda path: path.stat().st_mtime_ns):
+        wanted = set(self._shas)
+        for file in sorted(self._folder().glob("[0-9a-f]*/sha.npy"), key=lambda path: path.stat().st_mtime_ns):
+            shard = file.parent
             try:
-                with np.load(shard, allow_pickle=False) as stored:
-                    mine = np.array([sha in wanted for sha in stored["sha"].tolist()], dtype=bool)
-                    if mine.any():
-                        parts.append([stored[f"tap{index}"][mine] for index in range(len(self.card.taps))])
-                        names += stored["sha"][mine].tolist()
-                        self._ms = float(stored["ms"])
-            except (ValueError, KeyError, BadZipFile):
-                shard.unlink(missing_ok=True)  # damaged: computed again
-        if parts:
-            self._add(names, [np.concatenate(tap) for tap in zip(*parts, strict=True)])
+                shas = np.load(file, allow_pickle=False).tolist()
+                if not wanted.isdisjoint(shas):
+                    taps = [_mapped(shard / f"tap{index}.npy", len(shas)) for index in range(len(self.card.taps))]
+                    about: dict[str, Any] = read_json(shard / "about.json") or {}
+                    self._add(shas, taps)
+                    self._ms, self._torch_ms = float(about["ms"]), float(about["torch_ms"])
+            except (ValueError, KeyError, EOFError, OSError):
+                shutil.rmtree(shard, ignore_errors=True)  # damaged: computed again
 
     def _add(self, shas: list[str], taps: list[NDArray[np.float32]]) -> None:
-        first = len(self._taps[0]) if self._taps else 0
-        self._row.update({sha: first + index for index, sha in enumerate(shas)})
-        self._taps = [np.concatenate(pair) for pair in zip(self._taps, taps, strict=True)] if self._taps else list(taps)
+        self._row.update({sha: self._ends[-1] + index for index, sha in enumerate(shas)})
+        self._shards.append(taps)
+        self._ends.append(self._ends[-1] + len(shas))
+
+    def _gathered(self, tap: int, order: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(N, D) rows of one tap in ``order``, a block of a shard at a time."""
+        shape = len(order), self._shards[0][tap].shape[1] if self._shards else 0
+        rows = _room(shape, self._store.features)
+        shard = np.searchsorted(self._ends, order, side="right") - 1
+        by_shard = np.argsort(shard, kind="stable")
+        for mine in np.split(by_shard, np.flatnonzero(np.diff(shard[by_shard])) + 1):
+            if len(mine):
+                number = int(shard[mine[0]])
+                rows[mine] = self._shards[number][tap][order[mine] - self._ends[number]]
+        return rows
+
+
+def _from(before: int, every: int, told: Told) -> Told:
+    """``told``, counting a part of the pictures from ``before`` of ``every``."""
+    return lambda done, _: told(before + done, every)
+
+
+def _room(shape: tuple[int, int], folder: Path) -> NDArray[np.float32]:
+    """Room for rows: in memory, or in a file without a name that goes when the array goes."""
+    if shape[0] * shape[1] * 4 <= IN_MEMORY:
+        return np.empty(shape, dtype=np.float32)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
+
+
+def _mapped(path: Path, rows: int) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+    if found.ndim != 2 or len(found) != rows or found.dtype != np.float32:
+        raise ValueError(f"{path.name} is not what was written")
+    return found

@@ -140,8 +140,12 @@ def knn(x: Floats, y: Ints, groups: Ints | None = None, k: int = 5) -> NDArray[n
 
 
 def _basis(f: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Left singular vectors (N, k) and squared singular values (k,) of the centred rows, by the smaller Gram matrix."""
-    f = f - f.mean(axis=0)
+    """``spectrum`` of the centred rows."""
+    return spectrum(f - f.mean(axis=0))
+
+
+def spectrum(f: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Left singular vectors (N, k) and squared singular values (k,) of the rows, by the smaller Gram matrix."""
     if len(f) <= f.shape[1]:
         variance, u = np.linalg.eigh(f @ f.T)
     else:

@@ -33,11 +33,17 @@ class ProbeReport:
         taps: first to last; the last one's accuracy is the backbone's.
         best_tap: the earliest tap within one standard error of the best.
         knn: leave-one-out accuracy of the five nearest neighbours.
-        logme, hscore: of the last tap; None before the last round.
-        ms_per_picture: wall milliseconds on this machine.
+        logme, hscore, transrate: of the last tap; None before the last round.
+        leep, nce: of the pretrained head's own classes; None where there is no such head. These two and ``transrate``
+            are what they are above shuffled labels, so that 0 means nothing is known.
+        balanced_accuracy: mean over the classes.
+        ms_per_picture: wall milliseconds on this machine, by whatever runs it quickest.
+        torch_ms_per_picture: the same by torch, which training uses.
         seconds: wall seconds spent on it in this comparison.
         dropped_at: the number of pictures after which it left the tournament, None for a finalist.
         p_best: bootstrap probability of being the most accurate finalist.
+        versus_best: None for the best finalist; for the others mid-p of McNemar's exact test against it, and the 95 %
+            interval of the difference of balanced accuracies, from paired resamples.
         right: (T, N) which left-out pictures each tap's probe got right.
     """
 
@@ -49,11 +55,17 @@ class ProbeReport:
     knn_interval: Interval
     logme: float | None
     hscore: float | None
+    transrate: float | None
+    leep: float | None
+    nce: float | None
+    balanced_accuracy: float
     ms_per_picture: float
+    torch_ms_per_picture: float
     seconds: float
     right: NDArray[np.bool_] = field(repr=False, compare=False)
     dropped_at: int | None = None
     p_best: float | None = None
+    versus_best: dict[str, Any] | None = None
 
     @property
     def accuracy(self) -> float:
@@ -64,11 +76,12 @@ class ProbeReport:
         return self.taps[-1].interval
 
     def as_json(self) -> dict[str, Any]:
-        kept = ("pictures", "best_tap", "knn", "knn_interval", "logme", "hscore", "ms_per_picture", "seconds")
+        scores = ("knn", "knn_interval", "logme", "hscore", "transrate", "leep", "nce", "balanced_accuracy")
+        kept = ("pictures", "best_tap", *scores, "ms_per_picture", "torch_ms_per_picture", "seconds")
         return (
             {"id": self.card.id, "accuracy": self.accuracy, "interval": self.interval}
             | {"taps": [asdict(tap) for tap in self.taps]}
-            | {name: getattr(self, name) for name in (*kept, "dropped_at", "p_best")}
+            | {name: getattr(self, name) for name in (*kept, "dropped_at", "p_best", "versus_best")}
             | {name: getattr(self.card, name) for name in ("family", "params", "gmacs", "licence", "commercial")}
         )
 

@@ -6,20 +6,81 @@ section 3.8).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 2000
+AT_ONCE = 4_000_000  # drawn counts held in memory
+DRAWN = 200_000_000  # drawn counts in all: of very many groups fewer resamples are taken, for they differ less
 
 
 def accuracies(right: NDArray[np.bool_], groups: NDArray[np.int64], seed: int = 0) -> NDArray[np.float64]:
-    """(RESAMPLES, B) accuracy of each of B classifiers on each resample; ``right`` is (B, N)."""
+    """(R, B) accuracy of each of B classifiers on each of R resamples, 2000 of them unless there are very many groups.
+
+    Args:
+        right: (B, N) whether each is right on each picture.
+        groups: (N,) groups that are resampled whole.
+    """
+    size, hits = _by_group(right, groups)
+    return np.concatenate([(times @ hits) / (times @ size)[:, None] for times in _draws(len(size), RESAMPLES, seed)])
+
+
+def balanced(
+    right: NDArray[np.bool_], y: NDArray[np.int64], groups: NDArray[np.int64], seed: int = 0
+) -> NDArray[np.float64]:
+    """(R, B) balanced accuracy, the mean over the classes drawn, on the resamples that ``accuracies`` takes.
+
+    Args:
+        right: (B, N) whether each is right on each picture.
+        y: (N,) labels.
+        groups: (N,) groups that are resampled whole.
+    """
+    _, member = np.unique(groups, return_inverse=True)
+    count = int(member.max()) + 1
+    classes = [(y == label).nonzero()[0] for label in np.unique(y)]
+    shares = []
+    for times in _draws(count, RESAMPLES, seed):
+        total, drawn = np.zeros((len(times), len(right))), np.zeros((len(times), 1))
+        for rows in classes:
+            weight = times[:, member[rows]]
+            size = weight.sum(axis=1, keepdims=True)
+            total += (weight @ right[:, rows].T) / np.maximum(size, 1)
+            drawn += size > 0
+        shares.append(total / drawn)
+    return np.concatenate(shares)
+
+
+def mid_p(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Exact McNemar test with mid-p, two-sided, of two classifiers on the same pictures (Fagerland et al. 2013).
+
+    Only pictures on which one is right and the other is not tell them apart: 2 P(X ≤ k) − P(X = k), X binomial with
+    n such pictures and ½, k the fewer. Pictures count as independent, whatever their groups.
+    """
+    a, b = int((one & ~other).sum()), int((other & ~one).sum())
+    n, k = a + b, min(a, b)
+    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])  # ln i!
+    upto = np.arange(k + 1)
+    chance = np.exp(logs[n] - logs[upto] - logs[n - upto] - n * np.log(2))
+    return float(min(1.0, 2 * chance.sum() - chance[-1]))
+
+
+def _by_group(right: NDArray[np.bool_], groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(G,) pictures of each group and (G, B) how many of them each classifier gets right."""
     _, member = np.unique(groups, return_inverse=True)
     size = np.bincount(member)
-    hits = np.stack([np.bincount(member, weights=row, minlength=len(size)) for row in right], axis=1)  # (G, B)
-    times = np.random.default_rng(seed).multinomial(len(size), np.full(len(size), 1 / len(size)), RESAMPLES)
-    shares: NDArray[np.float64] = (times @ hits) / (times @ size)[:, None]
-    return shares
+    return size, np.stack([np.bincount(member, weights=row, minlength=len(size)) for row in right], axis=1)
+
+
+def _draws(groups: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """How often each group is drawn, some resamples at a time."""
+    rng, left = np.random.default_rng(seed), max(200, min(resamples, DRAWN // groups))
+    even = np.full(groups, 1 / groups)
+    while left > 0:
+        several = min(left, max(1, AT_ONCE // groups))
+        left -= several
+        yield rng.multinomial(groups, even, several)
 
 
 def difference(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, float]:
@@ -35,15 +96,16 @@ def gain_of_best(right: NDArray[np.bool_], groups: NDArray[np.int64], seed: int 
     best by luck gains nothing. About a third of the pictures judge at a time, which makes the spread too wide rather
     than too narrow.
     """
-    _, member = np.unique(groups, return_inverse=True)
-    size = np.bincount(member)
-    hits = np.stack([np.bincount(member, weights=row, minlength=len(size)) for row in right], axis=1)  # (G, T)
-    times = np.random.default_rng(seed).multinomial(len(size), np.full(len(size), 1 / len(size)), RESAMPLES // 4)
+    size, hits = _by_group(right, groups)
+    return np.concatenate([_gains(times, size, hits) for times in _draws(len(size), RESAMPLES // 4, seed)])
+
+
+def _gains(times: NDArray[np.int64], size: NDArray[np.int64], hits: NDArray[np.float64]) -> NDArray[np.float64]:
     out = times == 0
     enough = out.any(axis=1)
     times, out = times[enough], out[enough]
     inside = times @ hits
-    picked = len(right) - 1 - inside[:, ::-1].argmax(axis=1)  # a tie goes to the deeper tap
+    picked = hits.shape[1] - 1 - inside[:, ::-1].argmax(axis=1)  # a tie goes to the deeper tap
     outside = (out @ hits) / (out @ size)[:, None]
     gain: NDArray[np.float64] = outside[np.arange(len(picked)), picked] - outside[:, -1]
     return gain

@@ -1,9 +1,11 @@
 """How much a comparison costs beyond what it cannot do without.
 
-The floor is one decode of every picture and one forward pass of every picture through each network, as this machine
-does them now; the comparison is the command itself, cold. Prints both in CPU seconds and their ratio.
+The floor is one decode of every picture and one forward pass of every picture through each network, torch's eager one
+in channels-last layout, as this machine does them now. The comparison is the command itself: cold, in an empty home;
+again, everything known; fresh, with the engines that the cold one exported but without its features. Prints CPU
+seconds and their ratio to the floor; everything runs --rounds times in turn, and the least of each counts.
 
-    python tests/bench/compare.py DATA [--backbones ID ...]
+    python tests/bench/compare.py DATA [--backbones ID ...] [--rounds N]
 """
 
 from __future__ import annotations
@@ -28,30 +30,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data")
     parser.add_argument("--backbones", nargs="+")
+    parser.add_argument("--rounds", type=int, default=1)
     chosen = parser.parse_args()
     from zoo.compare import EMBEDDED
 
     backbones = tuple(chosen.backbones or EMBEDDED)
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        cold, wall, found = command(chosen.data, backbones, home)
-        again, again_wall, _ = command(chosen.data, backbones, home)
-        floor, everything = floors(chosen.data, backbones, home)
+    costs: dict[str, list[tuple[float, float]]] = {"cold": [], "again": [], "fresh": [], "floor": []}
+    for _ in range(chosen.rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            home = Path(folder)
+            for name, more in (("cold", []), ("again", []), ("fresh", ["--fresh"])):
+                cpu, wall, found = command(chosen.data, backbones, home, *more)
+                costs[name].append((cpu, wall))
+            costs["floor"].append(floors(chosen.data, backbones, home))
     for row in found["backbones"]:
         low, high = row["interval"]
         print(f"{row['id']:<36} {row['accuracy']:.3f} ({low:.3f}-{high:.3f})  {row['ms_per_picture']:.1f} ms a picture")
     print(f"{found['baseline']['id']:<36} {found['baseline']['accuracy']:.3f}")
-    print(f"comparison, cold:    {cold:7.1f} CPU s  {wall:6.1f} s wall")
-    print(f"comparison, again:   {again:7.1f} CPU s  {again_wall:6.1f} s wall")
     seen, total = found["pictures"], found["pictures"] + found["held_back"]
-    print(f"floor, {seen} compared: {floor:7.1f} CPU s   ratio {cold / floor:.2f}")
-    print(f"floor, all {total}:      {everything:7.1f} CPU s   ratio {cold / everything:.2f}")
+    part, everything = (min(floor) for floor in zip(*costs.pop("floor"), strict=True))
+    print(f"torch floor, all {total} pictures: {everything:.1f} CPU s; the {seen} compared: {part:.1f} CPU s")
+    for name, runs in costs.items():
+        cpu, wall = (min(figures) for figures in zip(*runs, strict=True))
+        print(
+            f"{name:<6} {cpu:7.1f} CPU s  {wall:6.1f} s wall   {cpu / everything:.2f} of the floor "
+            f"({cpu / part:.2f} of that of the compared)"
+        )
 
 
-def command(data: str, backbones: tuple[str, ...], home: Path) -> tuple[float, float, dict[str, Any]]:
+def command(data: str, backbones: tuple[str, ...], home: Path, *more: str) -> tuple[float, float, dict[str, Any]]:
     """CPU seconds of the command and its children, wall seconds, and what it printed."""
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    line = [sys.executable, "-m", "zoo", "compare", data, "--json", "--home", str(home), "--backbones", *backbones]
+    line = [
+        sys.executable,
+        "-m",
+        "zoo",
+        "compare",
+        data,
+        *more,
+        "--json",
+        "--home",
+        str(home),
+        "--backbones",
+        *backbones,
+    ]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
