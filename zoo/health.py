@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 
 from zoo import sources
+from zoo.curve import Curves, curves
 from zoo.dataset import Dataset, Skipped
 from zoo.duplicates import grouped, same
 from zoo.errors import BackboneUnavailable
 from zoo.features import Extractor
 from zoo.findings import Finding, Group, Kind, findings
+from zoo.leakage import Leakage, leakage
 from zoo.lookalikes import lookalikes
 from zoo.pictures import Pictures
-from zoo.probe import ridge
+from zoo.probe import Floats, ridge
 from zoo.sandbox import Progress
 from zoo.settings import Settings
 from zoo.shortcuts import GRAY, Shortcut, looks, shortcuts
@@ -40,6 +42,7 @@ class HealthReport:
         leaks: groups of pictures that belong together and lie in more than one given split folder.
         shortcuts: what tells the class without the subject.
         findings: all of it with picture indices and suggested fixes, for showing.
+        leakage, curve: the price of leakage and what more pictures would bring, where features were looked at.
     """
 
     dataset: Dataset = field(repr=False)
@@ -49,6 +52,8 @@ class HealthReport:
     label_suspects: tuple[dict[str, Any], ...]
     shortcuts: tuple[Shortcut, ...]
     findings: tuple[Finding, ...]
+    leakage: Leakage | None = None
+    curve: Curves | None = None
 
     @property
     def classes(self) -> dict[str, int]:
@@ -69,7 +74,8 @@ class HealthReport:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        return tuple(one.sentence for one in self.findings) or ("Nothing wrong was found.",)
+        told = [one.sentence for one in self.findings] or ["Nothing wrong was found."]
+        return (*told, *(one.sentence for one in (self.leakage, self.curve) if one is not None))
 
     def as_json(self) -> dict[str, Any]:
         """The document of ``python -m zoo check --json``."""
@@ -83,6 +89,8 @@ class HealthReport:
             "shortcuts": [asdict(shortcut) for shortcut in self.shortcuts],
             "skipped": [{"path": one.path, "why": one.why} for one in self.skipped],
             "findings": [one.as_json(self.dataset) for one in self.findings],
+            "leakage": None if self.leakage is None else self.leakage.as_json(),
+            "curve": None if self.curve is None else self.curve.as_json(),
         }
 
 
@@ -97,13 +105,15 @@ def check(
     """Everything that can be found out about ``dataset`` without training.
 
     Args:
-        labels: doubt labels too, which needs the features of two backbones (kept for the comparison).
+        labels: doubt labels, price leakage and draw the learning curve too, all of which needs features of two
+            backbones (kept for the comparison).
     """
     pictures = Pictures.open(store, dataset)
     crowds = _copies(dataset, pictures)
     seen = looks(pictures)
     giveaways = shortcuts(dataset, seen)
-    suspects = _doubts(dataset, store, settings, on_progress) if labels else []
+    known = _features(dataset, store, settings, on_progress) if labels else []
+    suspects = _doubts(dataset, known)
     found = findings(dataset, copies=crowds, shortcuts=giveaways, suspects=suspects, gray=seen.colour < GRAY)
     return HealthReport(
         dataset=dataset,
@@ -113,6 +123,8 @@ def check(
         label_suspects=tuple(_told(suspect, dataset) for suspect in suspects),
         shortcuts=tuple(giveaways),
         findings=found,
+        leakage=leakage(known[0], dataset.y, dataset.groups, len(dataset.classes)) if known else None,
+        curve=curves(known[0], dataset.y, dataset.groups, dataset.classes) if known else None,
     )
 
 
@@ -138,22 +150,27 @@ def _copies(dataset: Dataset, pictures: Pictures) -> list[Group]:
     return [tuple(crowd) for crowd in members.values() if len(crowd) > 1]
 
 
-def _doubts(dataset: Dataset, store: Store, settings: Settings, on_progress: Progress) -> list[Suspect]:
-    """Labels that both judges doubt; none where a class is too small to know it, or a judge cannot be had."""
-    if min(dataset.counts.values()) < FEWEST:
-        return []
+def _features(dataset: Dataset, store: Store, settings: Settings, on_progress: Progress) -> list[Floats]:
+    """(N, D) of each judge; none where one cannot be had."""
     everyone = np.arange(len(dataset))
-    probes = []
+    heads: list[Floats] = []
     for number, judge in enumerate(JUDGES):
 
         def told(done: int, total: int, before: int = number) -> None:
             on_progress("labels", before * total + done, len(JUDGES) * total)
 
         try:
-            features = Extractor(sources.card(judge, settings), dataset, store, settings).rows(everyone, told)
+            heads.append(Extractor(sources.card(judge, settings), dataset, store, settings).rows(everyone, told).head)
         except BackboneUnavailable:
             return []
-        probes.append(ridge(features.head, dataset.y, dataset.groups, classes=len(dataset.classes)))
+    return heads
+
+
+def _doubts(dataset: Dataset, known: list[Floats]) -> list[Suspect]:
+    """Labels that all judges doubt; none where a class is too small to know it."""
+    if not known or min(dataset.counts.values()) < FEWEST:
+        return []
+    probes = [ridge(head, dataset.y, dataset.groups, classes=len(dataset.classes)) for head in known]
     return label_suspects(probes, dataset.y)
 
 

@@ -23,7 +23,7 @@ from zoo.suspects import label_suspects, probabilities
 PictureFolder = Callable[..., Path]
 TOP = Path(__file__).parents[2]
 KEYS = ["pictures", "classes", "corrupt", "duplicates", "leaks", "label_suspects", "shortcuts", "skipped"]
-KEYS += ["findings"]
+KEYS += ["findings", "leakage", "curve"]
 
 Examine = Callable[[Path], HealthReport]
 

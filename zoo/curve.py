@@ -1,0 +1,234 @@
+"""Would more pictures help? A learning curve on features that are known, and the law it follows where it follows one.
+
+Pure arithmetic. The pictures are dealt into 1, 2, 4, … parts of equal size; a closed-form probe is fitted to each part
+and judged on each picture it leaves out, so that at every size each picture is judged once a shuffle. The error is
+then a·n^−b + c (Cortes et al. 1993, "Learning Curves: Asymptotic Values and Rate of Convergence").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.probe import Floats, Ints, ridge
+
+Doubles = NDArray[np.float64]
+
+SHUFFLES = 4
+PARTS = (1, 2, 4, 8, 16)
+FEW = 10  # pictures a class, below which nothing is forecast
+FEWEST = 5  # pictures a class in the smallest part
+MOST = 6000  # pictures looked at
+RESAMPLES = 200
+RATES = np.linspace(0.1, 1.6, 31)  # b
+POOR = 2.0  # standard errors that a law may miss the points by, in the root mean square
+EXPLAINED = 0.7  # least share of the points' variation that a law accounts for
+
+
+@dataclass(frozen=True)
+class Law:
+    """error = a·n^−b + c, with a, b > 0 and c ≥ 0."""
+
+    a: float
+    b: float
+    c: float
+
+    def at(self, n: float) -> float:
+        return float(self.a * n**-self.b + self.c)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """``more`` pictures would lower the error by ``gain``, with 95 % ``interval``, if they are like the ones there."""
+
+    more: int
+    gain: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Error at each size, for one class or over all (``name`` "").
+
+    Attributes:
+        sizes: pictures (of the class) that the probe learned from, ascending.
+        errors, intervals: share of left-out pictures it got wrong, with 95 % intervals.
+        law, forecast: None where the points follow no law closely, do not fall, or are too few.
+    """
+
+    name: str
+    sizes: tuple[float, ...]
+    errors: tuple[float, ...]
+    intervals: tuple[tuple[float, float], ...]
+    law: Law | None
+    forecast: Forecast | None
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The curve over all pictures and those of the single classes."""
+
+    overall: Curve
+    classes: tuple[Curve, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What to collect, or that nothing can be said."""
+        helped = [one for one in self.classes if one.forecast is not None and one.forecast.interval[0] > 0]
+        if helped:
+            best = max(helped, key=lambda one: one.forecast.gain if one.forecast else 0.0)
+            assert best.forecast is not None
+            return f"Collect {best.forecast.more:,} more of {best.name}: {_told(best.forecast)}."
+        whole = self.overall.forecast
+        if whole is not None and whole.interval[0] > 0:
+            return f"Collect {whole.more:,} more pictures: {_told(whole)}."
+        if len(self.overall.sizes) < 3:
+            return f"Too few pictures to forecast what more would bring: {FEW} a class and more are needed."
+        if whole is not None:
+            return f"More pictures like these would hardly help: {_told(whole)}."
+        return "What more pictures would bring cannot be told: the error does not fall as a law would have it."
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"sentence": self.sentence}
+
+
+def curves(x: Floats, y: Ints, groups: Ints, classes: Sequence[str], seed: int = 0) -> Curves:
+    """Learning curves of a ridge probe.
+
+    All classes grow together, so a class's forecast holds if the others grow as well, and roughly if they do not.
+
+    Args:
+        x: (N, D) features.
+        y: (N,) labels.
+        groups: (N,) group numbers; a group is dealt and left out whole.
+    """
+    x, y, groups = _at_most(x, y, groups, seed)
+    count = np.bincount(y, minlength=len(classes))
+    parts = [part for part in PARTS if part == 1 or count[count > 0].min() / part >= FEWEST]
+    right = np.stack([_judged(x, y, groups, part, seed) for part in parts[::-1]])  # (S, N), smallest size first
+    scale = 1 / np.array(parts[::-1])
+    draws = _draws(groups, seed)
+    everyone = np.ones(len(y), dtype=bool)
+    few = count[count > 0].min() < FEW
+    named = [
+        _curve(name, scale * count[label], right, y == label, draws, hidden=few)
+        for label, name in enumerate(classes)
+        if count[label]
+    ]
+    return Curves(_curve("", scale * len(y), right, everyone, draws, hidden=few), tuple(named))
+
+
+def fit(sizes: Doubles, errors: Doubles, spread: Doubles | None = None) -> Law | None:
+    """The law closest to ``errors`` at ``sizes`` in weighted least squares; None where none is close or it is flat.
+
+    Args:
+        spread: standard error of each point; all alike, and the fit judged by its variation alone, unless given.
+    """
+    if len(sizes) < 4:
+        return None
+    weight = np.ones(len(sizes)) if spread is None else 1 / np.maximum(spread, 1e-6)
+    law = _closest(sizes, errors[None], weight)[0]
+    missed = weight * (errors - np.array([law.at(n) for n in sizes]))
+    level = float((weight**2 * errors).sum() / (weight**2).sum())
+    varied = float(((weight * (errors - level)) ** 2).sum())
+    explained = 1 - float((missed**2).sum()) / max(varied, 1e-300)
+    poor = spread is not None and float(np.sqrt((missed**2).mean())) > POOR
+    return None if law.a <= 0 or poor or explained < EXPLAINED else law
+
+
+def _closest(sizes: Doubles, errors: Doubles, weight: Doubles) -> list[Law]:
+    """For each row of ``errors`` the best of the laws with b in ``RATES``, a ≥ 0 and c ≥ 0."""
+    least, best = np.full(len(errors), np.inf), np.zeros((len(errors), 3))
+    for rate in RATES:
+        basis = np.stack([sizes**-rate, np.ones(len(sizes))], axis=1) * weight[:, None]
+        target = errors * weight
+        both = np.linalg.lstsq(basis, target.T, rcond=None)[0].T
+        alone = np.maximum(target @ basis / (basis**2).sum(axis=0), 0)
+        choices = np.stack(
+            [
+                np.where((both >= 0).all(axis=1, keepdims=True), both, np.nan),
+                np.stack([alone[:, 0], np.zeros(len(errors))], axis=1),
+                np.stack([np.zeros(len(errors)), alone[:, 1]], axis=1),
+            ]
+        )
+        missed = ((choices @ basis.T - target) ** 2).sum(axis=2)
+        missed[np.isnan(missed)] = np.inf
+        pick = missed.argmin(axis=0)
+        rows = np.arange(len(errors))
+        better = missed[pick, rows] < least
+        least[better] = missed[pick, rows][better]
+        best[better] = np.stack([choices[pick, rows, 0], np.full(len(errors), rate), choices[pick, rows, 1]], 1)[better]
+    return [Law(*map(float, row)) for row in best]
+
+
+def _curve(name: str, sizes: Doubles, right: Doubles, mine: NDArray[np.bool_], draws: Doubles, hidden: bool) -> Curve:
+    wrong = 1 - right[:, mine]
+    errors = wrong.mean(axis=1)
+    weight = draws[:, mine]
+    drawn = (weight @ wrong.T) / np.maximum(weight.sum(axis=1, keepdims=True), 1)  # (R, S)
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+    spread = np.maximum(drawn.std(axis=0), 1 / (2 * wrong.shape[1]))
+    law = None if hidden else fit(sizes, errors, spread)
+    forecast = None
+    if law is not None:
+        now, more = float(sizes[-1]), _round(float(sizes[-1]) / 2)
+        laws = _closest(sizes, drawn, 1 / spread)
+        gains = np.array([one.at(now) - one.at(now + more) for one in laws])
+        bounds = np.percentile(gains, [2.5, 97.5])
+        forecast = Forecast(more, law.at(now) - law.at(now + more), (float(bounds[0]), float(bounds[1])))
+    intervals = tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
+    return Curve(name, tuple(sizes.tolist()), tuple(errors.tolist()), intervals, law, forecast)
+
+
+def _judged(x: Floats, y: Ints, groups: Ints, parts: int, seed: int) -> Doubles:
+    """(N,) share of the shuffles in which a picture was told right by the part it was dealt into, itself left out."""
+    right = np.zeros(len(y))
+    shuffles = SHUFFLES if parts > 1 else 1
+    for shuffle in range(shuffles):
+        hand = _dealt(y, groups, parts, seed + shuffle)
+        for part in range(parts):
+            rows = np.flatnonzero(hand == part)
+            if len(rows) > 1:
+                right[rows] += ridge(x[rows], y[rows], groups[rows], int(y.max()) + 1).predicted == y[rows]
+    return right / shuffles
+
+
+def _dealt(y: Ints, groups: Ints, parts: int, seed: int) -> Ints:
+    """(N,) the part each picture is in; the groups of each class (that of a group's first) are dealt in turn."""
+    _, first, member = np.unique(groups, return_index=True, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(first))
+    order = order[np.argsort(y[first][order], kind="stable")]
+    hand = np.empty(len(first), dtype=np.int64)
+    hand[order] = np.arange(len(first)) % parts
+    return np.asarray(hand[member], dtype=np.int64)
+
+
+def _draws(groups: Ints, seed: int) -> Doubles:
+    """(R, N) how often each picture is in each resample; groups are drawn whole."""
+    _, member = np.unique(groups, return_inverse=True)
+    several = int(member.max()) + 1
+    rng = np.random.default_rng(seed)
+    times = np.stack([np.bincount(rng.integers(0, several, several), minlength=several) for _ in range(RESAMPLES)])
+    return times[:, member].astype(np.float64)
+
+
+def _at_most(x: Floats, y: Ints, groups: Ints, seed: int) -> tuple[Floats, Ints, Ints]:
+    if len(y) <= MOST:
+        return x, y, groups
+    rows = np.sort(np.random.default_rng(seed).choice(len(y), MOST, replace=False))
+    return x[rows], y[rows], groups[rows]
+
+
+def _round(number: float) -> int:
+    """A round number near ``number``: 1, 2, 4 or 5 and zeros, 10 at least."""
+    steps: list[int] = [digit * ten for ten in (10, 100, 1000, 10_000, 100_000) for digit in (1, 2, 4, 5)]
+    return min(steps, key=lambda step: abs(float(np.log(step / max(number, 1.0)))))
+
+
+def _told(forecast: Forecast) -> str:
+    low, high = (100 * bound for bound in forecast.interval)
+    return f"{100 * forecast.gain:.1f} points fewer errors expected ({low:.1f} to {high:.1f})"
