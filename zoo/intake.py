@@ -17,6 +17,7 @@ from zoo.columns import Columns
 from zoo.dataset import Dataset, Item, Skipped
 from zoo.duplicates import grouped, same
 from zoo.errors import BadPicture, BadUpload
+from zoo.groups import alike, by_name, by_time, same_key
 from zoo.hub_data import SCHEME, fetch
 from zoo.layout import TABLES, Found, Gathered, Placed, arrange, explain, junk, walk
 from zoo.lookalikes import lookalikes
@@ -187,7 +188,7 @@ def _build(gathered: Gathered, desk: Desk) -> Dataset:
         pictures = here.finish([reading for _, reading in good])
     evict(desk.store, desk.settings.cache_gb * 10**9)
     desk.told("group", 0, len(good))
-    groups = _groups(pictures, [reading for _, reading in good])
+    groups = _groups(pictures, good, [str(candidates[one.index].path) for one, _ in good])
     desk.told("group", len(good), len(good))
     classes = sorted({one.label for one, _ in good})
     number = {label: index for index, label in enumerate(classes)}
@@ -239,11 +240,16 @@ def _sorted_out(
     return good, damaged + [Skipped(f"{label}/", "None of its pictures can be read.") for label in empty]
 
 
-def _groups(pictures: Pictures, readings: Sequence[Reading]) -> list[int]:
-    """The same picture twice, to the byte or to the eye, is one group."""
+def _groups(pictures: Pictures, good: Sequence[tuple[Placed, Reading]], names: Sequence[str]) -> list[int]:
+    """What no split may part: the same picture twice, to the byte or to the eye; bursts; what the person says."""
+    readings = [reading for _, reading in good]
+    labels = [one.label for one, _ in good]
     hashes = np.frombuffer(bytes.fromhex("".join(reading.hash for reading in readings)), dtype=np.uint8).reshape(-1, 32)
-    pairs = same([reading.sha for reading in readings])
-    return grouped(len(readings), pairs + lookalikes(pictures, hashes))
+    pairs = same([reading.sha for reading in readings]) + lookalikes(pictures, hashes)
+    pairs += same_key([one.group for one, _ in good])
+    sure, unsure = by_name(names, labels)
+    unsure += by_time([reading.facts.taken for reading in readings], labels)
+    return grouped(len(readings), pairs + sure + alike(pictures, unsure))
 
 
 def _shown(path: PurePosixPath) -> str:
