@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import BadUpload, NotFound
-from zoo.store import Store, checked_id, read_json, write_bytes
+from zoo.store import Store, checked_id, read_json, write_bytes, write_json
 
 Part = Literal["train", "select", "calibration", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -26,7 +26,7 @@ class Item:
     """One picture and its label.
 
     Attributes:
-        file: where its bytes are, relative to the dataset's root.
+        file: where its bytes are, relative to the dataset's root; absolute where they belong to another dataset.
         name: the path the person gave it, for showing only.
         label: index into the dataset's classes.
         sha: SHA-256 of its bytes, in hex.
@@ -169,6 +169,23 @@ class Split:
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", hashlib.sha256(self.parts.tobytes()).hexdigest()[:16])
 
+    def save(self, store: Store) -> None:
+        """Write it into ``store``, where ``load`` finds it by its id."""
+        value = {"seed": self.seed, "parts": "".join(map(str, self.parts.tolist()))}
+        write_json(store.root / "splits" / f"{self.id}.json", value)
+
+    @classmethod
+    def load(cls, store: Store, split_id: str) -> Split:
+        """The split saved as ``split_id``.
+
+        Raises:
+            NotFound: there is none.
+        """
+        value = read_json(store.root / "splits" / f"{checked_id(split_id, 'split')}.json")
+        if value is None:
+            raise NotFound(f"There is no split {split_id!r}.", "Split the dataset anew.")
+        return cls(np.array([int(part) for part in value["parts"]], dtype=np.int8), int(value["seed"]))
+
     def of(self, *parts: Part) -> NDArray[np.int64]:
         """Indices of the pictures in ``parts``, ascending."""
         return np.flatnonzero(np.isin(self.parts, [PARTS.index(part) for part in parts]))
@@ -207,21 +224,25 @@ def _carve(
     A class keeps at least one free picture. ``parts`` and ``free`` are changed in place.
     """
     shuffle = np.random.default_rng(seed).permutation
-    classes = len(dataset.classes)
     members: dict[int, list[int]] = {}
-    for index in np.flatnonzero(free):
-        members.setdefault(int(dataset.groups[index]), []).append(int(index))
-    order = [list(members.values())[i] for i in shuffle(len(members))]
-    total = np.bincount(dataset.y[free], minlength=classes)
-    left = total.copy()
+    for index in np.flatnonzero(free).tolist():
+        members.setdefault(int(dataset.groups[index]), []).append(index)
+    groups = list(members.values())
+    order = [groups[place] for place in shuffle(len(groups)).tolist()]
+    label = dataset.y.tolist()
+    total = np.bincount(dataset.y[free], minlength=len(dataset.classes))
+    left = total.tolist()
     for part, share in shares.items():
-        wanted = np.round(total * share)
-        taken: list[Sequence[int]] = []
+        wanted, number = np.round(total * share).astype(int).tolist(), PARTS.index(part)
+        rest = []
         for group in order:
-            count = np.bincount(dataset.y[group], minlength=classes)
-            if (wanted >= count).all() and (left - count >= 1)[count > 0].all():
-                wanted, left = wanted - count, left - count
-                parts[group] = PARTS.index(part)
+            counts = Counter(label[index] for index in group)
+            if all(wanted[of] >= count and left[of] > count for of, count in counts.items()):
+                for of, count in counts.items():
+                    wanted[of] -= count
+                    left[of] -= count
+                parts[group] = number
                 free[group] = False
-                taken.append(group)
-        order = [group for group in order if free[group[0]]]
+            else:
+                rest.append(group)
+        order = rest
