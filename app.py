@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zoo.errors import BadPlan, StudioError
-from zoo.settings import Settings
+from zoo.settings import Settings, keep_paths_private
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
@@ -31,6 +31,7 @@ def main() -> int:
     except StudioError as error:
         print(error, file=sys.stderr)
         return 2
+    settings = settings if local else keep_paths_private(settings)
     from trainer.ui.page import build
     from zoo.ui.door import launch
 

@@ -1,4 +1,4 @@
-"""A classifier: a folder that timm and transformers load, and what the studio adds beside it in ``studio.json``."""
+"""A classifier: a folder that its network's library loads, and what the studio adds beside it in ``studio.json``."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from numpy.typing import NDArray
 from trainer.head import softmax
 from trainer.networks import embedded, logits
 from trainer.novelty import Gate, prediction_set
+from zoo import saved
 from zoo.backbone import Picture, Preprocessing
 from zoo.decode import shrink
-from zoo.errors import BadClassifier
+from zoo.errors import BackboneUnavailable, BadClassifier
 from zoo.pictures import SIDE
 from zoo.store import new_id, read_json, write_json
 
 if TYPE_CHECKING:
     from torch import nn
 
-FACTS = "studio.json"
 GATE = "gate.npz"
-ARGUMENTS = {"img_size", "global_pool", "dynamic_img_size", "in_chans"}  # others could name a file or a hub
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,14 +81,18 @@ class Classifier:
         Raises:
             BadClassifier: it is none, or it is damaged.
         """
-        facts = read_json(folder / FACTS)
+        facts = read_json(folder / saved.FACTS)
         if not isinstance(facts, dict) or not (folder / "model.safetensors").is_file():
             raise BadClassifier(
                 f"{folder.name!r} is not a classifier's folder.", "Give a folder with config.json and studio.json."
             )
         try:
-            classes, preprocessing = tuple(facts["classes"]), Preprocessing(**facts["preprocessing"])
-            network = _network(folder, len(classes))
+            classes, preprocessing = tuple(facts["classes"]), saved.preprocessing(folder)
+            network = saved.opened(folder, len(classes))
+        except BackboneUnavailable as error:
+            raise BadClassifier(
+                error.problem, "Use a folder the studio wrote, or export the classifier again."
+            ) from error
         except (KeyError, TypeError, ValueError) as error:
             raise BadClassifier(
                 f"studio.json in {folder.name!r} is damaged.", "Export the classifier again."
@@ -154,68 +157,16 @@ def save(
     facts: dict[str, Any],
     gate: Gate | None,
 ) -> None:
-    """Write the folder that ``timm.create_model("local-dir:…")``, ``transformers.pipeline`` and ``load`` all read.
+    """Write the folder that ``load`` reads, and the loaders that ``zoo.saved`` names for the network's library.
 
     It is there whole or not at all.
     """
-    import warnings
-
-    import torch
-    from timm.models import save_for_hf
-
     draft = folder.with_name(f".draft-{new_id()}")
     draft.mkdir(parents=True)
-    network.cpu().eval().to(memory_format=torch.contiguous_format)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        save_for_hf(
-            network,
-            str(draft),
-            safe_serialization=True,
-            model_config={"label_names": list(classes), "num_classes": len(classes)},
-        )
-    config = read_json(draft / "config.json")
-    config.get("model_args", {}).pop("num_classes", None)  # transformers would pass it twice
-    config["pretrained_cfg"] |= _timm_names(preprocessing) | {"num_classes": len(classes)}
-    write_json(draft / "config.json", config)
+    saved.write(network, draft, classes, preprocessing)
     if gate is not None:
         gate.save(draft / GATE)
-    write_json(draft / FACTS, {"classes": list(classes), "preprocessing": asdict(preprocessing)} | facts)
+    write_json(draft / saved.FACTS, {"classes": list(classes), "preprocessing": asdict(preprocessing)} | facts)
     if folder.exists():
         shutil.rmtree(folder)  # of an attempt that was cut short after this
     os.replace(draft, folder)
-
-
-def _timm_names(preprocessing: Preprocessing) -> dict[str, Any]:
-    size = preprocessing.size
-    return {
-        "input_size": [3, size, size],
-        "interpolation": preprocessing.interpolation,
-        "crop_pct": preprocessing.crop,
-        "crop_mode": "squash" if preprocessing.squash else "center",
-        "mean": list(preprocessing.mean),
-        "std": list(preprocessing.std),
-    }
-
-
-def _network(folder: Path, classes: int) -> nn.Module:
-    import timm
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    config = read_json(folder / "config.json")
-    name = config.get("architecture") if isinstance(config, dict) else None
-    arguments = (config.get("model_args") or {}) if isinstance(config, dict) else {}
-    if not isinstance(name, str) or not timm.is_model(name) or not set(arguments) <= ARGUMENTS:
-        raise BadClassifier(
-            f"config.json in {folder.name!r} does not describe a network of timm's.", "Use a folder the studio wrote."
-        )
-    try:
-        state = load_file(folder / "model.safetensors")
-        network: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes, **arguments)
-        network.load_state_dict(state, strict=True)
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise BadClassifier(f"The weights in {folder.name!r} are damaged.", "Export the classifier again.") from error
-    if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
-        raise BadClassifier(f"The weights in {folder.name!r} hold values that are no numbers.", "Train it again.")
-    return network

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 RESAMPLING = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
+    "lanczos": Image.Resampling.LANCZOS,
     "nearest": Image.Resampling.NEAREST,
 }
 HEAD = "head"  # the last tap: what the classifier layer reads
@@ -91,6 +92,12 @@ def normalised(
     return (x.float() - mean) / std
 
 
+def crop_for(size: int, side: int) -> float:
+    """The ``crop`` of a preprocessing that resizes to ``side`` and crops to ``size``, exact after rounding."""
+    crop = size / side
+    return crop if math.floor(size / crop) == side else math.nextafter(crop, 0)
+
+
 def preprocessing_of(model: nn.Module) -> Preprocessing:
     """The preprocessing a timm model was trained with.
 
@@ -134,6 +141,11 @@ def ready(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def measured(card: Card, model: nn.Module) -> Card:
+    """``card`` with timm's preprocessing, and ``counted``."""
+    return counted(replace(card, preprocessing=preprocessing_of(model)), model)
+
+
+def counted(card: Card, model: nn.Module) -> Card:
     """``card`` with the facts that only the built network tells: dim, taps, parameters, multiply-adds.
 
     ``model`` may live on the meta device: nothing is computed, only counted.
@@ -141,7 +153,7 @@ def measured(card: Card, model: nn.Module) -> Card:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    preprocessing = preprocessing_of(model)
+    preprocessing = card.preprocessing
     model.reset_classifier(0)  # type: ignore[operator]
     model.requires_grad_(False).eval()
     x = torch.empty(1, 3, preprocessing.size, preprocessing.size, device=next(model.parameters()).device)
@@ -152,7 +164,6 @@ def measured(card: Card, model: nn.Module) -> Card:
         card,
         dim=head.flatten(1).shape[1],
         taps=(*_tap_names(model, len(taps)), HEAD),
-        preprocessing=preprocessing,
         params=round(sum(p.numel() for p in model.parameters()) / 1e6, 2),
         gmacs=round(counter.get_total_flops() / 2e9, 2),
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zoo.errors import BadPlan
+
+NO_PATHS = "STUDIO_NO_PATHS"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,7 @@ class Settings:
         offline: never ask a hub.
         threads: CPU threads that computing may use.
         on_space: the page runs as a Hugging Face Space.
+        local_paths: whoever asks may name folders of this machine as backbones.
     """
 
     home: Path
@@ -33,6 +36,7 @@ class Settings:
     offline: bool = False
     threads: int = 1
     on_space: bool = False
+    local_paths: bool = True
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -54,7 +58,14 @@ class Settings:
             offline=any(_true(environ, name) for name in ("STUDIO_OFFLINE", "HF_HUB_OFFLINE")),
             threads=_whole(environ, "OMP_NUM_THREADS", usable_cores()),
             on_space=on_space,
+            local_paths=not (on_space or environ.get("STUDIO_AUTH") or _true(environ, NO_PATHS)),
         )
+
+
+def keep_paths_private(settings: Settings) -> Settings:
+    """``settings`` of a page that strangers reach; the processes it starts read the same from the environment."""
+    os.environ[NO_PATHS] = "1"
+    return replace(settings, local_paths=False)
 
 
 def usable_cores() -> int:
@@ -65,12 +76,20 @@ def usable_cores() -> int:
 def child_environment(**more: str) -> dict[str, str]:
     """What a child process may see of the environment: no token, no password, plus ``more``."""
     hidden = ("STUDIO_AUTH", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OAUTH_CLIENT_SECRET", "OAUTH_CLIENT_ID")
-    return {name: value for name, value in os.environ.items() if name not in hidden} | more
+    private = {NO_PATHS: "1"} if os.environ.get("STUDIO_AUTH") else {}
+    return {name: value for name, value in os.environ.items() if name not in hidden} | private | more
 
 
 def launched_rank(environ: Mapping[str, str] = os.environ) -> int | None:
     """This process's number among those torch's launcher started for one run; None without a launcher."""
     return int(environ.get("RANK", "0")) if "TORCHELASTIC_RUN_ID" in environ else None
+
+
+def torch_cache(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where torch's own hub keeps the files it fetched, known without importing torch."""
+    base = environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = environ.get("TORCH_HOME") or f"{base}/torch"
+    return Path(home).expanduser() / "hub" / "checkpoints"
 
 
 def _home(environ: Mapping[str, str], on_space: bool) -> Path:

@@ -33,13 +33,36 @@ def give_weights(settings: Settings, name: str) -> None:
     save_file(timm.create_model(name, pretrained=False).state_dict(), path)
 
 
+def give_torchvision(settings: Settings, name: str) -> None:
+    """Random weights of one of torchvision's networks in the local folder of the home, auxiliary ones included."""
+    import torch
+    from safetensors.torch import save_file
+    from torchvision import models
+
+    torch.manual_seed(0)
+    path = settings.home / "models" / "torchvision" / name / "model.safetensors"
+    path.parent.mkdir(parents=True)
+    more = {"init_weights": False} if name == "googlenet" else {}
+    save_file(models.get_model(name, weights=None, **more).state_dict(), path)
+
+
+def give_vit(settings: Settings, name: str) -> None:
+    """A tiny ViT of transformers with random weights in the local folder of the home."""
+    from transformers import ViTConfig, ViTImageProcessor, ViTModel
+
+    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    ViTModel(ViTConfig(**size, image_size=32, patch_size=8)).save_pretrained(settings.home / "models" / name)
+    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(settings.home / "models" / name)
+
+
 @pytest.mark.parametrize("name", sources.sources())
 def test_every_source_keeps_the_word_of_its_first_card(name: str, settings: Settings) -> None:
     source = sources.sources()[name]
-    card = next(source.cards(settings))
-    if card.ready == "download":
-        give_weights(settings, TINY[0])
-        card = source.card(TINY[0], settings)
+    give = {"timm": give_weights, "torchvision": give_torchvision, "transformers": give_vit, "folder": give_vit}
+    given = {"timm": TINY[0], "torchvision": "googlenet", "transformers": "some/vit", "folder": "some/vit"}
+    if name in give:
+        give[name](settings, given[name])
+    card = source.card(given[name], settings) if name in given else next(source.cards(settings))
     backbone = sources.load(card.id, settings)
     pictures = [np.asarray(drawn(kind, 0)) for kind in range(3)]
     taps = backbone.forward(stack(backbone, pictures))
@@ -88,7 +111,10 @@ def test_a_local_folder_serves_weights_without_a_hub(name: str, settings: Settin
 @pytest.mark.parametrize(
     "wrong",
     ["", "timm", "timm/", "nowhere/x", "timm/no_such_model", "timm/../../etc/passwd", "timm/http://host/x",
-     "embedded/resnet50", "pixels/0x0", "pixels/8x9", "pixels/999x999", "/etc/passwd"],
+     "embedded/resnet50", "pixels/0x0", "pixels/8x9", "pixels/999x999", "/etc/passwd",
+     "transformers/../../etc", "transformers/a/../b", "transformers/a", "transformers/http://host/x",
+     "transformers/a/b/c", "torchvision/../x", "torchvision/squeezenet1_0", "torchvision/http://host/x",
+     "folder/", "folder/../../etc", "folder//etc", "folder/http://host/x", "folder/a\0b"],
 )  # fmt: skip
 def test_a_wrong_id_is_explained(wrong: str, settings: Settings) -> None:
     with pytest.raises(BackboneUnavailable):

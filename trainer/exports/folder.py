@@ -1,4 +1,8 @@
-"""The folder that timm and transformers both load, proven on held-out pictures with both before it is handed over."""
+"""The folder that its network's library loads, proven on held-out pictures with that library's own loaders.
+
+A network of timm's is loaded by timm and transformers, one of transformers' by transformers, and GoogLeNet by the
+constructor and transforms of torchvision, which has no format for folders.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,13 @@ from numpy.typing import NDArray
 
 from trainer.classifier import Classifier
 from trainer.exports import empty_folder
+from zoo import saved
 from zoo.decode import read_picture
 from zoo.errors import BadExport
+from zoo.store import read_json
 
 AGREEMENT = 0.99  # share of pictures on which all loaders must name the same class
-FILES = ("config.json", "model.safetensors", "studio.json", "gate.npz")
+FILES = ("config.json", "model.safetensors", "preprocessor_config.json", "studio.json", "gate.npz")
 
 
 class Folder:
@@ -36,7 +42,7 @@ class Folder:
 
 
 def certify(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
-    """How far timm's and transformers' own loaders agree with the studio on these pictures.
+    """How far the loaders of others that read this folder agree with the studio on these pictures.
 
     Raises:
         BadExport: they name another class on more than one picture in a hundred.
@@ -44,9 +50,11 @@ def certify(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
     if not paths:
         raise BadExport("There is no held-out picture to prove the export on.", "Export where the dataset still is.")
     ours = Classifier.load(folder).probabilities([read_picture(path) for path in paths])
-    theirs = [_by_timm(folder, paths), _by_transformers(folder, paths)]
+    loaders = saved.LOADERS[saved.library(folder)]
+    theirs = [LOADERS[name](folder, paths) for name in loaders]
     agreement = min(float((other.argmax(1) == ours.argmax(1)).mean()) for other in theirs)
     parity = {
+        "loaders": list(loaders),
         "pictures": len(paths),
         "agreement": agreement,
         "max_abs_dp": max(float(np.abs(other - ours).max()) for other in theirs),
@@ -88,4 +96,36 @@ def _by_transformers(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]
     return rows
 
 
+def _by_torchvision(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]:
+    """(N, C) probabilities as anyone with torchvision gets them from the numbers in ``config.json``."""
+    import torch
+    from PIL import Image
+    from safetensors.torch import load_file
+    from torchvision import models
+    from torchvision.transforms import v2
+
+    config = read_json(folder / "config.json")
+    shown, name = config["preprocessing"], config["architecture"]
+    more = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
+    model = models.get_model(name, weights=None, num_classes=config["num_classes"], **more).eval()
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    side = int(shown["size"] / shown["crop"])
+    transform = v2.Compose(
+        [
+            v2.Resize([side, side] if shown["squash"] else side, v2.InterpolationMode(shown["interpolation"])),
+            v2.CenterCrop(shown["size"]),
+            v2.ToImage(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(shown["mean"], shown["std"]),
+        ]
+    )
+    rows = []
+    with torch.inference_mode():
+        for path in paths:
+            x = transform(Image.fromarray(read_picture(path)))[None]
+            rows.append(model(x).softmax(1).double().numpy()[0])
+    return np.stack(rows)
+
+
+LOADERS = {"timm": _by_timm, "transformers": _by_transformers, "torchvision": _by_torchvision}
 EXPORT = Folder()

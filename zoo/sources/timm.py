@@ -6,7 +6,6 @@ a pickled checkpoint can run code.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo import weights
 from zoo.backbone import Card, Preprocessing
 from zoo.errors import BackboneUnavailable
 from zoo.settings import Settings
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from zoo.network import TimmBackbone
 
 NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)?")
-WEIGHTS = "model.safetensors"
 TIMM_RESULTS = "timm's results-imagenet.csv"
 BLOCKS = tuple(f"blocks.{index}" for index in range(12))
 
@@ -123,45 +122,44 @@ class Timm:
         yield from (self.card(known.name, settings) for known in CATALOG)
         folder = settings.home / "models"
         known_names = {known.name for known in CATALOG}
-        for path in sorted(folder.glob(f"*/{WEIGHTS}")):
+        for path in sorted(folder.glob(f"*/{weights.WEIGHTS}")):
             if NAME.fullmatch(path.parent.name) and path.parent.name not in known_names:
-                yield self.card(path.parent.name, settings)
+                try:
+                    yield self.card(path.parent.name, settings)
+                except BackboneUnavailable:
+                    continue  # asked for by its id, it says why
+
+    def find(self, text: str, settings: Settings) -> Iterator[str]:
+        """Names of all of timm's pretrained models that hold ``text``."""
+        import timm
+
+        yield from (name for name in timm.list_pretrained() if text in f"timm/{name}")
 
     def card(self, name: str, settings: Settings) -> Card:
         card = next((_from_catalog(known) for known in CATALOG if known.name == name), None) or _from_registry(name)
         path = here(name, settings)
-        return card if path is None else replace(card, ready="cached", revision=revision(path), download_mb=None)
+        return card if path is None else _cached(card, path)
 
     def load(self, name: str, settings: Settings) -> TimmBackbone:
         from zoo.forward import device
         from zoo.network import TimmBackbone, ready
 
         self.card(name, settings)  # an unknown name ends here, before a hub is asked for it
-        path = here(name, settings) or _download(name, settings)
+        path = here(name, settings)
+        if path is None:
+            remedy = f"Use an embedded backbone, or put {weights.WEIGHTS} into {settings.home / 'models' / name}."
+            path = weights.fetch(f"timm/{name}", weights.WEIGHTS, settings, remedy)
         return TimmBackbone(self.card(name, settings), ready(_create(name, path), device()))
 
 
 def here(name: str, settings: Settings) -> Path | None:
     """The weights' file on this disk: in the local folder, else in the hub's cache, else None."""
-    from huggingface_hub import try_to_load_from_cache
-
-    local = settings.home / "models" / name / WEIGHTS
-    if local.is_file():
-        return local
-    cached = try_to_load_from_cache(f"timm/{name}", WEIGHTS)
-    return Path(cached) if isinstance(cached, str) else None
+    local = settings.home / "models" / name / weights.WEIGHTS
+    return local if local.is_file() else weights.cached(f"timm/{name}", weights.WEIGHTS)
 
 
-def revision(path: Path) -> str:
-    """SHA-256 of the weights: the name of the hub cache's blob, which is that hash, or computed."""
-    blob = path.resolve().name
-    return blob if re.fullmatch(r"[0-9a-f]{64}", blob) else _digest(path, path.stat().st_mtime_ns)
-
-
-@cache
-def _digest(path: Path, mtime_ns: int) -> str:  # noqa: ARG001 - part of the cache's key
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _cached(card: Card, path: Path) -> Card:
+    return replace(card, ready="cached", revision=weights.revision(path), download_mb=None)
 
 
 def _from_catalog(known: Known) -> Card:
@@ -212,38 +210,18 @@ def _from_registry(name: str) -> Card:
 
 def _create(name: str, path: Path) -> nn.Module:
     import timm
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
+    state = weights.read(path)
     try:
-        state = load_file(path)
         model: nn.Module = timm.create_model(
             name, pretrained=True, pretrained_cfg_overlay={"state_dict": state, "custom_load": False}
         )
-    except (SafetensorError, RuntimeError) as error:
+    except RuntimeError as error:
         raise BackboneUnavailable(
             f"The weights of {name} do not fit it: {str(error).splitlines()[0][:160]}.",
             f"Delete {path} and fetch them again.",
         ) from error
     return model
-
-
-def _download(name: str, settings: Settings) -> Path:
-    from httpx2 import HTTPError  # huggingface_hub lets its own client's errors through
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
-
-    remedy = f"Use an embedded backbone, or put {WEIGHTS} into {settings.home / 'models' / name}."
-    if settings.offline:
-        raise BackboneUnavailable(f"The weights of {name} are not on this disk and the studio is offline.", remedy)
-    try:
-        return Path(hf_hub_download(f"timm/{name}", WEIGHTS, etag_timeout=5))
-    except LocalEntryNotFoundError as error:
-        raise BackboneUnavailable(f"No hub answers, and the weights of {name} are not on this disk.", remedy) from error
-    except EntryNotFoundError as error:
-        raise BackboneUnavailable(f"The hub has no safetensors weights for {name}.", remedy) from error
-    except (HfHubHTTPError, HTTPError, OSError, ValueError) as error:
-        raise BackboneUnavailable(f"The hub would not give the weights of {name}.", remedy) from error
 
 
 SOURCE = Timm()
