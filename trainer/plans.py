@@ -17,7 +17,11 @@ from zoo.settings import Settings
 START = 9.0  # seconds for a worker to load its libraries and to save, judge and check at the end; to be calibrated
 MS_A_GMAC = 25.0  # one core's milliseconds for a billion multiply-adds, where nothing was measured yet
 BACKWARD = 3.0  # forward and backward cost three forwards
-TRANSFORMERS = ("VisionTransformer", "ConvNeXt", "SwinTransformer", "Eva")  # trained with AdamW; others with SGD
+TRANSFORMERS = (  # trained with AdamW; others with SGD
+    *("VisionTransformer", "ConvNeXt", "SwinTransformer", "Eva"),  # as timm names them
+    *("Beit", "CLIP", "ConvNext", "ConvNextV2", "DeiT", "Dinov2", "Dinov2WithRegisters", "Siglip", "Swin", "Swinv2"),
+    *("ViT", "ViTMSN", "IJepa", "Hiera"),  # as transformers does
+)
 
 
 def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Settings, **changes: Any) -> Plan:

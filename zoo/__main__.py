@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.command import Command, counting, main, positive, tell, whole
-from zoo.errors import BackboneUnavailable
 from zoo.settings import Settings
-from zoo.store import Store
+from zoo.store import Store, write_bytes
+
+if TYPE_CHECKING:
+    from zoo.columns import Columns
+    from zoo.dataset import Dataset
 
 
 def check(arguments: argparse.Namespace, settings: Settings) -> dict[str, Any]:
@@ -19,28 +23,82 @@ def check(arguments: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     from zoo.intake import intake
 
     store = Store(settings.home)
-    dataset = intake(arguments.data, store, settings, told)
+    dataset = intake(arguments.data, store, settings, told, _columns(arguments))
     report = examine(dataset, store, settings, labels=not arguments.quick, on_progress=told)
     for sentence in report.sentences:
         tell(sentence)
     return report.as_json()
 
 
+def add_to(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """A dataset with more pictures, as a new revision."""
+    from zoo.adding import add
+
+    store = Store(settings.home)
+    before = _dataset(chosen, store, settings)
+    after = add(before, chosen.more, store, settings, told, _columns(chosen))
+    return {"dataset": after.id, "parent": after.parent, "change": after.change, "pictures": len(after)} | {
+        "classes": after.counts
+    }
+
+
+def export(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """A dataset and its split, written out."""
+    from zoo.dataset import Split, split
+    from zoo.takeout import take_out
+
+    store = Store(settings.home)
+    dataset = _dataset(chosen, store, settings)
+    parted = Split.load(store, chosen.split_id) if chosen.split_id else split(dataset, chosen.seed)
+    files = take_out(dataset, parted, chosen.to.expanduser().absolute(), chosen.format, told)
+    parted.save(store)
+    return {"dataset": dataset.id, "split": parted.id, "files": [str(file) for file in files]}
+
+
+def repair(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any] | None:
+    """What was read, repaired and passed over."""
+    from zoo.repair import repair_csv, repair_report
+
+    dataset = _dataset(chosen, Store(settings.home), settings)
+    if chosen.csv:
+        write_bytes(chosen.csv.expanduser().absolute(), repair_csv(dataset).encode("utf-8-sig"))
+    return repair_report(dataset)
+
+
+def _dataset(chosen: argparse.Namespace, store: Store, settings: Settings) -> Dataset:
+    """DATA taken in, or the dataset of that id."""
+    from zoo.dataset import Dataset
+    from zoo.intake import intake
+
+    if re.fullmatch(r"[0-9a-f]{16}", chosen.data) and not Path(chosen.data).exists():
+        return Dataset.load(store, chosen.data)
+    return intake(chosen.data, store, settings, told, _columns(chosen))
+
+
+def _columns(chosen: argparse.Namespace) -> Columns:
+    from zoo.columns import Columns
+
+    return Columns(chosen.image or "", chosen.label or "", chosen.split or "", chosen.group or "")
+
+
 def list_backbones(chosen: argparse.Namespace, settings: Settings) -> list[dict[str, Any]]:
     """Every backbone that can be had here."""
-    from zoo.sources import sources
+    from zoo.catalog import Filters, add, catalog, readiness
 
-    if chosen.source is not None and chosen.source not in sources():
-        raise BackboneUnavailable(f"There is no source {chosen.source!r}.", f"Choose from {', '.join(sources())}.")
-    named = [chosen.source] if chosen.source else list(sources())
-    rows = [card.as_row() for name in named for card in sources()[name].cards(settings)]
-    return [
-        row
-        for row in rows
-        if (chosen.licence is None or row["licence"] == chosen.licence.lower())
-        and (chosen.max_params is None or row["params"] <= chosen.max_params)
-        and (not (chosen.offline or settings.offline) or row["ready"] != "download")
-    ]
+    if chosen.add is not None:
+        card = add(chosen.add, settings)
+        tell(f"{card.id} is in the catalog: {readiness(card)}.")
+    filters = Filters(
+        source=chosen.source or "",
+        licence=chosen.licence or "",
+        family=chosen.family or "",
+        search=chosen.search or "",
+        commercial=chosen.commercial,
+        max_params=chosen.max_params,
+        max_gmacs=chosen.max_gmacs,
+        offline=chosen.offline or settings.offline,
+    )
+    return [card.as_row() | {"readiness": readiness(card)} for card in catalog(settings, filters)]
 
 
 def compare(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
@@ -54,7 +112,7 @@ def compare(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
     begun = time.perf_counter()
     store = Store(settings.home)
-    dataset = intake(chosen.data, store, settings, told)
+    dataset = intake(chosen.data, store, settings, told, _columns(chosen))
     decode = time.perf_counter() - begun
     question = Question(
         backbones=tuple(chosen.backbones or EMBEDDED),
@@ -84,7 +142,7 @@ def _listed(rows: list[dict[str, Any]]) -> str:
     lines = [f"{'backbone':<52} {'M params':>8} {'GMACs':>6} {'pixels':>6}  {'licence':<14} ready"]
     for row in rows:
         size = f"{row['params']:>8.1f} {row['gmacs']:>6.2f} {row['image_size']:>6}"
-        lines.append(f"{row['id']:<52} {size}  {row['licence']:<14} {row['ready']}")
+        lines.append(f"{row['id']:<52} {size}  {row['licence']:<14} {row['readiness']}")
     return "\n".join(lines)
 
 
@@ -117,7 +175,32 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", metavar="DATA", help="a folder of class folders, a .zip or .tar of one, or: sample")
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        help="a folder of class folders, an archive of one, a .csv or .parquet, hf://datasets/OWNER/NAME, or: sample",
+    )
+    for name, what in (("image", "pictures"), ("label", "labels"), ("group", "what belongs together")):
+        parser.add_argument(f"--{name}", metavar="COLUMN", help=f"column of a table that holds the {what}")
+    parser.add_argument("--split", metavar="COLUMN", help="column of a table that holds train, val or test")
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    _data(parser)
+    parser.add_argument("more", metavar="MORE", help="what to add, as DATA; DATA may be a dataset's id here")
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    _data(parser)
+    parser.add_argument("--format", choices=("folder", "parquet"), default="folder")
+    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="a folder that is new or empty")
+    parser.add_argument("--seed", type=whole, default=0, metavar="S")
+    parser.add_argument("--split-id", metavar="ID", help="a split that was exported before")
+
+
+def _repair_arguments(parser: argparse.ArgumentParser) -> None:
+    _data(parser)
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line a file there, too")
 
 
 def _compare_arguments(parser: argparse.ArgumentParser) -> None:
@@ -132,7 +215,12 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
 def _list_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--licence", metavar="L", help="only this licence, such as apache-2.0")
     parser.add_argument("--max-params", type=float, metavar="M", help="only up to M million parameters")
+    parser.add_argument("--max-gmacs", type=float, metavar="G", help="only up to G billion multiply-adds a picture")
     parser.add_argument("--source", metavar="S", help="only this source")
+    parser.add_argument("--family", metavar="F", help="only this family, such as ResNet")
+    parser.add_argument("--commercial", action="store_true", help="only licences known to allow commercial use")
+    parser.add_argument("--search", metavar="TEXT", help="only ids or families with TEXT, in whole registries")
+    parser.add_argument("--add", metavar="ID", help="put this backbone into the catalog")
     parser.add_argument("--offline", action="store_true", help="only what needs no download")
 
 
@@ -142,6 +230,9 @@ def _answer_arguments(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS = (
     Command(name="check", help="what is wrong with a dataset", call=check, arguments=_check_arguments),
+    Command(name="repaired", help="what was read, repaired, skipped", call=repair, arguments=_repair_arguments),
+    Command(name="add", help="more pictures or classes for DATA", call=add_to, arguments=_add_arguments),
+    Command(name="export", help="DATA back out with its split", call=export, arguments=_export_arguments),
     Command(name="list", help="what backbones there are", call=list_backbones, show=_listed, arguments=_list_arguments),
     Command(name="compare", help="which fits DATA best", call=compare, show=_compared, arguments=_compare_arguments),
     Command(name="answer", help="be the process of one comparison", call=answer, arguments=_answer_arguments),
