@@ -6,7 +6,8 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -66,20 +67,23 @@ def intake(
     Raises:
         BadUpload: there is no usable dataset; the message says why and what layout is wanted.
     """
+    with at_desk(store, settings, on_progress) as desk:
+        dataset = keep(build(gather(source, desk, columns or Columns()), desk), desk)
+    dataset.save(store)
+    return dataset
+
+
+@contextmanager
+def at_desk(store: Store, settings: Settings, told: Progress) -> Iterator[Desk]:
+    """Everything one intake needs, cleared away at its end."""
     _sweep(store)
     room = store.datasets / f".draft-{new_id()}"
     room.mkdir()
     try:
         with Sandbox(settings.threads) as sandbox:
-            desk = Desk(store, settings, sandbox, room, on_progress)
-            gathered = gather(source, desk, columns or Columns())
-            dataset = _build(gathered, desk)
-        if gathered.root == room:
-            dataset = _keep(dataset, store)
+            yield Desk(store, settings, sandbox, room, told)
     finally:
         shutil.rmtree(room, ignore_errors=True)
-    dataset.save(store)
-    return dataset
 
 
 def gather(source: Path | str, desk: Desk, columns: Columns) -> Gathered:
@@ -157,21 +161,27 @@ def _existing(source: Path | str) -> Path:
     return path.resolve()
 
 
-def _keep(dataset: Dataset, store: Store) -> Dataset:
-    """Give the unpacked files of ``dataset`` their lasting place and numbers for names."""
-    items = tuple(replace(item, file=f"{index:07}") for index, item in enumerate(dataset.items))
-    fresh = dataset.root / "kept"
+def keep(dataset: Dataset, desk: Desk) -> Dataset:
+    """Give those files of ``dataset`` that lie in the desk's room their lasting place and numbers for names."""
+    if dataset.root != desk.room:
+        return dataset
+    items = tuple(
+        item if Path(item.file).is_absolute() else replace(item, file=f"{index:07}")
+        for index, item in enumerate(dataset.items)
+    )
+    fresh = desk.room / "kept"
     fresh.mkdir()
     for old, new in zip(dataset.items, items, strict=True):
-        os.replace(dataset.root / old.file, fresh / new.file)
-    place = store.datasets / dataset.id
-    with store.lock(f"dataset-{dataset.id}"):
+        if not Path(old.file).is_absolute():
+            os.replace(dataset.root / old.file, fresh / new.file)
+    place = desk.store.datasets / dataset.id
+    with desk.store.lock(f"dataset-{dataset.id}"):
         if not place.exists():  # the same pictures in the same order are the same files, so the first to come may stay
             os.replace(fresh, place)
     return replace(dataset, root=place, items=items)
 
 
-def _build(gathered: Gathered, desk: Desk) -> Dataset:
+def build(gathered: Gathered, desk: Desk) -> Dataset:
     """Decode what was gathered and make the dataset, its pixels stored, itself not yet saved."""
     root, title, candidates = gathered.root, gathered.title, gathered.found
     skipped = list(gathered.skipped)

@@ -1,0 +1,124 @@
+"""Pictures or classes added later: a new revision of a dataset, the old one left as it was."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from zoo.columns import Columns
+from zoo.dataset import Dataset, Item, Skipped
+from zoo.intake import at_desk, build, gather, keep
+from zoo.layout import Found, Gathered, Placed
+from zoo.names import clean
+from zoo.sandbox import Progress
+from zoo.settings import Settings
+from zoo.store import Store
+
+
+def add(
+    dataset: Dataset,
+    source: Path | str,
+    store: Store,
+    settings: Settings,
+    on_progress: Progress = lambda _stage, _done, _total: None,
+    columns: Columns | None = None,
+) -> Dataset:
+    """``dataset`` with the pictures of ``source``, which ``zoo.intake.intake`` describes; one class is enough there.
+
+    A picture that ``dataset`` has already is not taken twice. The result is saved; ``parent`` says what it was made of.
+
+    Raises:
+        BadUpload: nothing of ``source`` can be used.
+    """
+    with at_desk(store, settings, on_progress) as desk:
+        more = gather(source, desk, columns or Columns())
+        joined = _joined(as_gathered(dataset), more, desk.room)
+        fresh = keep(_once(build(joined, desk), dataset), desk)
+    return _revised(fresh, dataset, clean(str(source)), store)
+
+
+def merge(
+    dataset: Dataset,
+    other: Dataset,
+    store: Store,
+    settings: Settings,
+    on_progress: Progress = lambda _stage, _done, _total: None,
+) -> Dataset:
+    """``dataset`` with the pictures of ``other``, classes of one name being one class; otherwise as ``add``."""
+    with at_desk(store, settings, on_progress) as desk:
+        joined = _joined(as_gathered(dataset), as_gathered(other), desk.room)
+        fresh = keep(_once(build(joined, desk), dataset), desk)
+    return _revised(fresh, dataset, other.title, store)
+
+
+def as_gathered(dataset: Dataset) -> Gathered:
+    """The pictures of ``dataset`` as if they had just been found; its groups stay groups."""
+    size = Counter(item.group for item in dataset.items)
+    return Gathered(
+        root=dataset.root,
+        title=dataset.title,
+        found=tuple(Found(item.file, PurePosixPath(item.name)) for item in dataset.items),
+        placed=tuple(
+            Placed(
+                index,
+                dataset.classes[item.label],
+                item.given,
+                f"{dataset.id} {item.group}" if size[item.group] > 1 else "",
+            )
+            for index, item in enumerate(dataset.items)
+        ),
+        skipped=dataset.skipped,
+        notes=dataset.notes,
+    )
+
+
+def _joined(first: Gathered, second: Gathered, room: Path) -> Gathered:
+    """Both at once; files outside ``room`` stay where they are."""
+    before = len(first.found)
+    return Gathered(
+        root=room,
+        title=first.title,
+        found=(*_anchored(first, room), *_anchored(second, room)),
+        placed=(*first.placed, *(replace(one, index=one.index + before) for one in second.placed)),
+        skipped=(*first.skipped, *second.skipped),
+        notes=(*first.notes, *second.notes),
+    )
+
+
+def _anchored(gathered: Gathered, room: Path) -> Sequence[Found]:
+    if gathered.root == room:
+        return gathered.found
+    return [replace(one, file=str((gathered.root / one.file).absolute())) for one in gathered.found]
+
+
+def _once(joined: Dataset, before: Dataset) -> Dataset:
+    """``joined`` without what ``before`` has and what came twice; under another label, too, the first to come stays."""
+    there = {item.sha: before.classes[item.label] for item in before.items}
+    old = {(item.sha, before.root / item.file) for item in before.items}
+    items: list[Item] = []
+    skipped: list[Skipped] = []
+    for item in joined.items:
+        if (item.sha, joined.root / item.file) in old or item.sha not in there:
+            items.append(item)
+            there.setdefault(item.sha, joined.classes[item.label])
+        else:
+            skipped.append(Skipped(item.name, f"It is there already, as {there[item.sha]!r}."))
+    used = sorted({item.label for item in items})
+    number = {label: index for index, label in enumerate(used)}
+    return replace(
+        joined,
+        classes=tuple(joined.classes[label] for label in used),
+        items=tuple(replace(item, label=number[item.label]) for item in items),
+        skipped=(*joined.skipped, *skipped),
+    )
+
+
+def _revised(fresh: Dataset, before: Dataset, what: str, store: Store) -> Dataset:
+    if fresh.id == before.id:
+        return before
+    count = len(fresh) - len(before)
+    revised = replace(fresh, parent=before.id, change=f"{count} pictures added from {what!r}")
+    revised.save(store)
+    return revised
