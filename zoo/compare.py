@@ -21,7 +21,7 @@ from zoo.features import Extractor, Features
 from zoo.probe import accuracy_interval, knn, ridge
 from zoo.quadrant import place
 from zoo.report import Comparison, ProbeReport, TapScore, advise
-from zoo.resample import accuracies, balanced, difference, mid_p
+from zoo.resample import accuracies, balanced, behind, difference, mid_p
 from zoo.settings import Settings
 from zoo.store import Store
 from zoo.transfer import above_chance, leep, logme, nce, shrunk_hscore, softmax, transrate
@@ -188,21 +188,21 @@ def _measure(
 
 
 def _judged(features: Features, y: NDArray[np.int64], groups: NDArray[np.int64], scores: bool) -> ProbeReport:
-    probes = [ridge(tap, y, groups) for tap in features.taps]
-    right = np.stack([probe.predicted == y for probe in probes])
-    best = max(probe.accuracy for probe in probes)
+    taps, right = [], np.empty((len(features.taps), len(y)), dtype=bool)
+    for index, tap in enumerate(features.taps):
+        probe = ridge(tap, y, groups)
+        right[index] = probe.predicted == y
+        taps.append(TapScore(features.card.taps[index], probe.accuracy, probe.interval))
+    best = max(tap.accuracy for tap in taps)
     error = float(np.sqrt(best * (1 - best) / len(y)))
-    earliest = next(index for index, probe in enumerate(probes) if probe.accuracy >= best - error)
+    earliest = next(tap.name for tap in taps if tap.accuracy >= best - error)
     few = slice(0, SCORED)
     neighbours = knn(features.head[few], y[few], groups[few]) == y[few]
     return ProbeReport(
         card=features.card,
         pictures=len(y),
-        taps=tuple(
-            TapScore(name, probe.accuracy, probe.interval)
-            for name, probe in zip(features.card.taps, probes, strict=True)
-        ),
-        best_tap=features.card.taps[earliest],
+        taps=tuple(taps),
+        best_tap=earliest,
         knn=float(neighbours.mean()),
         knn_interval=accuracy_interval(neighbours, groups[few]),
         **_scores(features, y[few]) if scores else dict.fromkeys(SCORES),
@@ -298,10 +298,8 @@ def _concluded(
     wins = np.bincount(shares.argmax(axis=1), minlength=len(finalists)) / len(shares)
     finalists = [replace(one, p_best=float(win)) for one, win in zip(finalists, wins, strict=True)]
     finalists = _against_best(finalists, dataset.y[part], groups, question.seed)
-    behind = [difference(shares[:, index], shares[:, 0])[1] < 0 for index in range(len(finalists))]
-    ties = sorted(
-        (one for one, sure in zip(finalists, behind, strict=True) if not sure), key=lambda o: o.ms_per_picture
-    )
+    sure = behind(np.stack([one.right[-1] for one in finalists]), shares)
+    ties = sorted((one for one, late in zip(finalists, sure, strict=True) if not late), key=lambda o: o.ms_per_picture)
     best = finalists[0]
     half = halfway[best.card.id]
     counts = np.array(list(dataset.counts.values()))

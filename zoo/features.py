@@ -30,7 +30,7 @@ from zoo.store import Store, new_id, read_json, write_bytes
 
 LAYOUT = 2  # raised when what is stored changes its meaning
 BLOCK = 4096  # pictures whose features are in memory at once, and a shard at most
-IN_MEMORY = 512 << 20  # bytes of features; more are gathered into a file that is mapped
+IN_MEMORY = 256 << 20  # bytes of one tap's features; more are gathered into a file that is mapped
 Told = Callable[[int, int], None]
 
 

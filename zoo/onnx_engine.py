@@ -105,7 +105,24 @@ def export(backbone: Exportable, path: Path) -> None:
             output_names=names,
             dynamic_axes={name: {0: "pictures"} for name in ("pictures", *names)},
         )
-    write_bytes(path, content.getvalue())
+    write_bytes(path, _anonymous(content.getvalue()))
+
+
+def _anonymous(content: bytes) -> bytes:
+    """The same network without notes on where the code that made it lies.
+
+    Raises:
+        onnx.checker.ValidationError: it is not a whole network.
+    """
+    import onnx
+
+    network = onnx.load_model_from_string(content)
+    network.graph.doc_string = ""
+    for node in network.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    onnx.checker.check_model(network)
+    return bytes(network.SerializeToString())
 
 
 def open_engine(path: Path, how: How, threads: int) -> Run:

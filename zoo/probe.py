@@ -5,7 +5,10 @@ Pure arithmetic: arrays in, values out.
 
 from __future__ import annotations
 
+import mmap
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +17,8 @@ Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
 
 FEW_GROUPS = 10
+IN_MEMORY = 8_192  # rows; a probe of more reads its features block by block
+BLOCK = 4_096
 LAMBDAS = 10.0 ** np.linspace(-3, 6, 20)  # times tr(FᵀF)/D
 
 
@@ -22,8 +27,8 @@ class Probe:
     """What a ridge classifier gets right on pictures it was not fitted to.
 
     Attributes:
-        predicted: (N,) left-out class of each picture.
-        scores: (N, C) left-out regression scores; the largest is the prediction.
+        predicted: (N,) class of each picture by the fit without it, where how common the classes are counts as known.
+        scores: (N, C) left-out regression scores.
         accuracy: share of ``predicted`` that is right.
         interval: 95 % interval of ``accuracy``.
         penalty: the ridge penalty chosen, relative to the mean variance of a feature.
@@ -54,21 +59,107 @@ def ridge(x: Floats, y: Ints, groups: Ints | None = None, classes: int | None = 
     """
     if len(x) != len(y) or len(y) < 2:
         raise ValueError(f"a probe needs two or more labelled rows, not {len(x)} rows and {len(y)} labels")
+    if len(x) > max(IN_MEMORY, x.shape[1]):
+        return streamed(x, y, groups, classes)
     targets = np.eye(classes or int(y.max()) + 1)[y]
     u, variance = _basis(even(x))
     mean_variance = variance.sum() / x.shape[1] or 1.0
     projected = u.T @ targets
     crowds = _crowds(groups)
+    share = targets.mean(axis=0)
     best: tuple[float, float, NDArray[np.float64]] | None = None
     for penalty in LAMBDAS:
-        left_out = _left_out(u, variance / (variance + penalty * mean_variance), projected, targets, crowds)
+        weight = variance / (variance + penalty * mean_variance)
+        left_out = _left_out(u, weight, projected, targets, crowds, share, len(x))
         error = float(np.mean((left_out - targets) ** 2))
         if best is None or error < best[0]:
             best = error, float(penalty), left_out
     assert best is not None
-    predicted = best[2].argmax(axis=1).astype(np.int64)
+    return _probe(best[2], best[1], y, groups)
+
+
+def streamed(x: Floats, y: Ints, groups: Ints | None = None, classes: int | None = None, block: int = BLOCK) -> Probe:
+    """What ``ridge`` gives, to 1e-8, with memory for ``block`` rows instead of all: ``x`` may be mapped from a file.
+
+    The first pass adds up FᵀF and FᵀY, the second the left-out errors of every penalty, the third gives the scores of
+    the best one. All sums are of 64 bits. Meant for N well above D.
+    """
+    n, d = x.shape
+    count = classes or int(y.max()) + 1
+    hot = np.eye(count)
+    total, gram, cross = np.zeros(d), np.zeros((d, d)), np.zeros((d, count))
+    for first in range(0, n, block):
+        f = even(x[first : first + block])
+        total += f.sum(axis=0)
+        gram += f.T @ f
+        cross += f.T @ hot[y[first : first + block]]
+        _forget(x)
+    mean, share = total / n, np.bincount(y, minlength=count) / n
+    variance, v = np.linalg.eigh(gram - n * np.outer(mean, mean))
+    keep = variance > variance[-1] * 1e-10
+    variance, v = variance[keep], v[:, keep] / np.sqrt(variance[keep])
+    projected = v.T @ (cross - n * np.outer(mean, share))
+    weights = [variance / (variance + penalty * (variance.sum() / d or 1.0)) for penalty in LAMBDAS]
+    pieces = list(_pieces(n, _crowds(groups), block))
+    errors = np.zeros(len(weights))
+    for rows, crowds in pieces:
+        u, targets = (even(x[rows]) - mean) @ v, hot[y[rows]]
+        for index, weight in enumerate(weights):
+            errors[index] += ((_left_out(u, weight, projected, targets, crowds, share, n) - targets) ** 2).sum()
+        _forget(x)
+    best = int(errors.argmin())
+    scores = np.empty((n, count))
+    for rows, crowds in pieces:
+        u = (even(x[rows]) - mean) @ v
+        scores[rows] = _left_out(u, weights[best], projected, hot[y[rows]], crowds, share, n)
+        _forget(x)
+    return _probe(scores, float(LAMBDAS[best]), y, groups)
+
+
+def _probe(scores: NDArray[np.float64], penalty: float, y: Ints, groups: Ints | None) -> Probe:
+    """The probe of left-out ``scores``.
+
+    Without a picture its class is rarer among the others, so that leaving out is right less often than chance where
+    there is nothing to learn. The prediction therefore starts from the class shares of all pictures.
+    """
+    predicted = (scores + _rarer(y, groups, scores.shape[1])).argmax(axis=1).astype(np.int64)
     right = predicted == y
-    return Probe(predicted, best[2], float(right.mean()), accuracy_interval(right, groups), best[1])
+    return Probe(predicted, scores, float(right.mean()), accuracy_interval(right, groups), penalty)
+
+
+def _rarer(y: Ints, groups: Ints | None, classes: int) -> NDArray[np.float64]:
+    """(N, C) share of each class among all pictures, less its share among those left when the row is left out."""
+    n, share = len(y), np.bincount(y, minlength=classes) / len(y)
+    member = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    size = np.bincount(member)
+    out = np.zeros((len(size), classes))
+    np.add.at(out, (member, y), 1)
+    left = np.maximum(n - size, 1)[:, None]
+    rarer: NDArray[np.float64] = share - (n * share - out) / left
+    return rarer[member]
+
+
+def _pieces(n: int, crowds: list[Ints], block: int) -> Iterator[tuple[Ints, list[Ints]]]:
+    """Every row once, about ``block`` at a time, with the crowds among them as places in the piece."""
+    alone = np.ones(n, dtype=bool)
+    for rows in crowds:
+        alone[rows] = False
+    for first in range(0, n, block):
+        yield first + np.flatnonzero(alone[first : first + block]), []
+    waiting: list[Ints] = []
+    for index, rows in enumerate(crowds):
+        waiting.append(rows)
+        if sum(map(len, waiting)) >= block or index == len(crowds) - 1:
+            starts = np.cumsum([0, *map(len, waiting)])
+            places = [np.arange(start, end) for start, end in pairwise(starts)]
+            yield np.concatenate(waiting), places
+            waiting = []
+
+
+def _forget(x: Floats) -> None:
+    """Let the kernel have the memory of rows that were read from a mapped file."""
+    if isinstance(x, np.memmap) and isinstance(x.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        x.base.madvise(mmap.MADV_DONTNEED)
 
 
 def unit(x: Floats) -> NDArray[np.float64]:
@@ -171,10 +262,11 @@ def _left_out(
     projected: NDArray[np.float64],
     targets: NDArray[np.float64],
     crowds: list[Ints],
+    share: NDArray[np.float64],
+    n: int,
 ) -> NDArray[np.float64]:
-    """(N, C) predictions of every row by the fit without it (without its group)."""
-    n = len(u)
-    fitted = targets.mean(axis=0) + u @ (weight[:, None] * projected)
+    """Predictions of rows, of a fit to ``n`` with ``share`` of each class, by the fit without the row (its crowd)."""
+    fitted = share + u @ (weight[:, None] * projected)
     leverage = 1 / n + (u**2) @ weight
     slack = np.maximum(1 - leverage, 1e-9)[:, None]
     left_out: NDArray[np.float64] = targets - (targets - fitted) / slack

@@ -66,6 +66,24 @@ def mid_p(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return float(min(1.0, 2 * chance.sum() - chance[-1]))
 
 
+def behind(right: NDArray[np.bool_], shares: NDArray[np.float64], level: float = 0.05) -> NDArray[np.bool_]:
+    """(B,) whether each classifier is surely behind the first; the others tie with it.
+
+    Both must say so: the paired resamples, which know groups, and the exact test, which stays honest where few
+    pictures tell two classifiers apart.
+
+    Args:
+        right: (B, N), the best first.
+        shares: (R, B) as ``accuracies`` gives them.
+    """
+    return np.array(
+        [
+            difference(shares[:, index], shares[:, 0])[1] < 0 and mid_p(row, right[0]) < level
+            for index, row in enumerate(right)
+        ]
+    )
+
+
 def _by_group(right: NDArray[np.bool_], groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """(G,) pictures of each group and (G, B) how many of them each classifier gets right."""
     _, member = np.unique(groups, return_inverse=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from zoo.probe import accuracy_interval, even, knn, ridge, wilson
+from zoo.probe import accuracy_interval, even, knn, ridge, streamed, wilson
 
 CLASSES = 4
 
@@ -46,7 +48,37 @@ def test_leaving_a_group_out_equals_refitting_without_it() -> None:
     probe = ridge(x, y, groups)
     for group in np.unique(groups):
         out = groups == group
-        np.testing.assert_allclose(probe.scores[out], refitted(x, y, out, probe.penalty), atol=1e-8)
+        np.testing.assert_allclose(probe.scores[out], refitted(x, y, out, probe.penalty), atol=1e-10)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_probe_that_reads_block_by_block_says_the_same(grouped: bool, tmp_path: Path) -> None:
+    x, y = clouds(700, 30)
+    groups = np.random.default_rng(1).integers(0, 300, 700) if grouped else None
+    mapped = np.memmap(tmp_path / "features", dtype=np.float32, mode="w+", shape=x.shape)
+    mapped[:] = x
+    whole, parts = ridge(mapped, y, groups), streamed(mapped, y, groups, block=64)
+    assert parts.penalty == whole.penalty
+    assert parts.interval == whole.interval
+    np.testing.assert_allclose(parts.scores, whole.scores, atol=1e-8)
+
+
+def test_many_rows_are_read_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = clouds(300, 20)
+    whole = ridge(x, y)
+    monkeypatch.setattr("zoo.probe.IN_MEMORY", 100)
+    np.testing.assert_allclose(ridge(x, y).scores, whole.scores, atol=1e-8)
+
+
+def test_shuffled_labels_are_right_as_often_as_chance() -> None:
+    rng = np.random.default_rng(0)
+    x, y = clouds(240, 400)
+    assert ridge(x, y).accuracy > 0.8
+    covered = []
+    for _ in range(40):
+        low, high = ridge(x, rng.permutation(y)).interval
+        covered.append(low <= 1 / CLASSES <= high)
+    assert np.mean(covered) >= 0.85
 
 
 def test_copies_in_one_group_do_not_flatter_the_probe() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from zoo.quadrant import place
-from zoo.resample import accuracies, difference, gain_of_best
+from zoo.resample import accuracies, balanced, behind, difference, gain_of_best, mid_p
 
 
 def test_a_clear_winner_is_sure_and_equals_are_not() -> None:
@@ -53,3 +54,49 @@ def test_one_group_alone_leaves_everything_open() -> None:
     found = place(np.ones((2, 6), dtype=bool), np.zeros(6, dtype=np.int64), np.array([3, 3]), None)
     assert found.cell == "little, uncertain"
     assert found.gain_interval[0] < 0 < found.gain_interval[1]
+
+
+def test_two_copies_of_one_backbone_are_a_tie() -> None:
+    rng = np.random.default_rng(0)
+    tied = []
+    for seed in range(200):
+        one = rng.random(300) < 0.8
+        other = np.where(rng.random(300) < 0.05, rng.random(300) < 0.8, one)  # a copy that rounding changed a little
+        right = np.stack(sorted((one, other), key=lambda row: -row.mean()))
+        tied.append(not behind(right, accuracies(right, np.arange(300), seed))[1])
+    assert np.mean(tied) >= 0.95
+
+
+def test_the_exact_test_agrees_with_counting_by_hand() -> None:
+    one = np.array([True] * 6 + [False] + [True] * 20)
+    other = np.array([False] * 6 + [True] + [True] * 20)
+    # of 7 pictures one side wins 1: 2 P(X <= 1) - P(X = 1) = (2 * 8 - 7) / 128
+    assert mid_p(one, other) == pytest.approx(9 / 128)
+    assert mid_p(one, one) == 1.0
+    assert mid_p(other, one) == mid_p(one, other)
+
+
+def test_the_exact_test_rejects_equals_one_time_in_twenty() -> None:
+    rng = np.random.default_rng(0)
+    pairs = rng.random((2000, 2, 200)) < 0.8
+    assert 0.03 < np.mean([mid_p(one, other) < 0.05 for one, other in pairs]) < 0.07
+
+
+def test_balanced_accuracy_gives_a_small_class_its_weight() -> None:
+    y = np.repeat([0, 1], [380, 20])
+    lazy, fair = y == 0, np.random.default_rng(0).random(400) < 0.9
+    right = np.stack([lazy, fair])
+    assert accuracies(right, np.arange(400)).mean(axis=0)[0] > 0.93
+    shares = balanced(right, y, np.arange(400))
+    assert shares.mean(axis=0) == pytest.approx([0.5, 0.9], abs=0.05)
+    assert difference(shares[:, 1], shares[:, 0])[0] > 0.2
+
+
+def test_very_many_groups_are_drawn_less_often_and_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = np.random.default_rng(0).random((2, 100_000)) < 0.8
+    monkeypatch.setattr("zoo.resample.DRAWN", 1)
+    monkeypatch.setattr("zoo.resample.AT_ONCE", 300_000)
+    shares = accuracies(right, np.arange(100_000), seed=1)
+    assert shares.shape == (200, 2)
+    assert shares.mean(axis=0) == pytest.approx([0.8, 0.8], abs=0.005)
+    assert shares.std(axis=0) == pytest.approx([0.00126, 0.00126], rel=0.2)
