@@ -58,7 +58,8 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
     plan = Plan.from_json(recipe | decided)
     if plan.engine not in engines():
         raise BadPlan(f"There is no engine {plan.engine[:80]!r}.", f"Choose one of: {', '.join(engines())}.")
-    ms = measured["ms_per_picture"] if measured else card.gmacs * MS_A_GMAC / settings.threads + 2
+    speed = "ms_per_picture" if strategy == "linear_head" else "torch_ms_per_picture"  # an engine does not train
+    ms = measured.get(speed, measured["ms_per_picture"]) if measured else card.gmacs * MS_A_GMAC / settings.threads + 2
     forecast: dict[str, Any] = {"predicted_seconds": seconds(plan, dataset, ms)}
     if measured:
         low, high = measured["interval"]

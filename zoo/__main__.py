@@ -107,7 +107,7 @@ def compare(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
     from zoo.compare import EMBEDDED, Question
     from zoo.compare import compare as tournament
-    from zoo.comparisons import Comparisons
+    from zoo.comparisons import Comparisons, running
     from zoo.intake import intake
 
     begun = time.perf_counter()
@@ -122,7 +122,7 @@ def compare(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         fresh=chosen.fresh,
     )
     found: dict[str, Any] = {}
-    for step in tournament(dataset, question, store, settings, told):
+    for step in tournament(dataset, question, store, settings, told, before=running()):
         found = step.as_json()
     for missing in found["unavailable"]:
         tell(f"{missing['id']}: {missing['problem']} {missing['remedy']}")

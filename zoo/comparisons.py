@@ -144,16 +144,23 @@ def answer(folder: Path, store: Store, settings: Settings) -> None:
     asked = read_json(folder / "question.json")
     tell = _Teller(folder / "answer.json", asked["dataset"])
     tell.now(message="Waiting for another comparison to end.")
+    asked_at = time.time()
     try:
         with store.lock("comparing"):
+            waited = time.time() - asked_at
             tell.now(message="Loading what is needed.")
             dataset = Dataset.load(store, asked["dataset"])
             question = Question(**asked["question"] | {"backbones": tuple(asked["question"]["backbones"])})
-            for found in compare(dataset, question, store, settings, tell.progress):
+            for found in compare(dataset, question, store, settings, tell.progress, before=running() - waited):
                 tell.now(found=found.as_json())
         tell.now(state="finished", message=tell.value["sentence"])
     except StudioError as error:
         tell.now(state="failed", message=str(error))
+
+
+def running() -> float:
+    """Seconds since this process began: its start and the reading of the pictures count against a budget."""
+    return max(0.0, time.time() - float(psutil.Process().create_time()))
 
 
 class _Teller:

@@ -158,8 +158,9 @@ def _pieces(n: int, crowds: list[Ints], block: int) -> Iterator[tuple[Ints, list
 
 def _forget(x: Floats) -> None:
     """Let the kernel have the memory of rows that were read from a mapped file."""
-    if isinstance(x, np.memmap) and isinstance(x.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        x.base.madvise(mmap.MADV_DONTNEED)
+    file: object = x.base if isinstance(x, np.memmap) else None
+    if isinstance(file, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        file.madvise(mmap.MADV_DONTNEED)
 
 
 def unit(x: Floats) -> NDArray[np.float64]:
