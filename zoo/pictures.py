@@ -7,6 +7,7 @@ offset, height, width), then ``N`` and a mark. It is a cache: deleting it costs 
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import struct
 import time
@@ -25,6 +26,7 @@ from zoo.settings import usable_cores
 from zoo.store import Store, new_id
 
 SIDE = 320
+MOST_MAPPED = 64 << 20  # bytes of pixels that a process keeps in its memory because it once read them
 
 _END = struct.Struct("<8sQ")
 _MARK = b"zoopics1"
@@ -33,9 +35,11 @@ _MARK = b"zoopics1"
 class Pictures:
     """(H, W, 3) uint8 pictures by index, read only; ``shas`` are those of the files they were decoded from."""
 
-    def __init__(self, flat: NDArray[np.uint8], spans: NDArray[np.int64], shas: tuple[str, ...]) -> None:
-        self._flat = flat
+    def __init__(self, pixels: mmap.mmap | NDArray[np.uint8], spans: NDArray[np.int64], shas: tuple[str, ...]) -> None:
+        self._map = pixels
+        self._flat = np.frombuffer(pixels, dtype=np.uint8)
         self._spans = spans
+        self._read = 0
         self.shas = shas
 
     def __len__(self) -> int:
@@ -43,7 +47,15 @@ class Pictures:
 
     def __getitem__(self, index: int) -> Picture:
         offset, height, width = map(int, self._spans[index])
-        return np.asarray(self._flat[offset : offset + height * width * 3]).reshape(height, width, 3)
+        self._release(height * width * 3)
+        return self._flat[offset : offset + height * width * 3].reshape(height, width, 3)
+
+    def _release(self, length: int) -> None:
+        """Give pages back that were read a while ago; who still looks at them gets them out of the disk's cache."""
+        self._read += length
+        if self._read > MOST_MAPPED and isinstance(self._map, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            self._read = 0
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     @classmethod
     def open(cls, store: Store, dataset: Dataset, side: int = SIDE, told: Progress = lambda *_: None) -> Pictures:
@@ -83,19 +95,20 @@ def finish(draft: Path, path: Path, spans: Sequence[tuple[int, int, int]], shas:
 def mapped(path: Path, shas: tuple[str, ...]) -> Pictures | None:
     """What ``finish`` wrote at ``path``; None where that is missing or damaged. It counts as used now."""
     try:
-        flat = np.memmap(path, dtype=np.uint8, mode="r")
+        with path.open("rb") as file:
+            pixels = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         with suppress(PermissionError):  # of another user
             os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
     except (FileNotFoundError, ValueError):
         return None
-    end = len(flat) - _END.size
+    end = len(pixels) - _END.size
     start = end - 24 * len(shas)
-    if start < 0 or _END.unpack(flat[end:].tobytes()) != (_MARK, len(shas)):
+    if start < 0 or _END.unpack(pixels[end:]) != (_MARK, len(shas)):
         return None
-    spans = np.frombuffer(flat[start:end].tobytes(), dtype="<i8").reshape(-1, 3).astype(np.int64)
+    spans = np.frombuffer(pixels[start:end], dtype="<i8").reshape(-1, 3).astype(np.int64)
     if (spans < 0).any() or (spans[:, 0] + spans[:, 1] * spans[:, 2] * 3 > start).any():
         return None
-    return Pictures(flat, spans, shas)
+    return Pictures(pixels, spans, shas)
 
 
 def _rebuilt(store: Store, dataset: Dataset, side: int, told: Progress) -> Pictures:
