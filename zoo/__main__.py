@@ -138,6 +138,13 @@ def answer(chosen: argparse.Namespace, settings: Settings) -> None:
     find(chosen.folder, Store(settings.home), settings)
 
 
+def look(chosen: argparse.Namespace, settings: Settings) -> None:
+    """Be the process of one thorough look that the page asked for."""
+    from zoo.look import answer as find
+
+    find(chosen.dataset, Store(settings.home), settings)
+
+
 def _listed(rows: list[dict[str, Any]]) -> str:
     lines = [f"{'backbone':<52} {'M params':>8} {'GMACs':>6} {'pixels':>6}  {'licence':<14} ready"]
     for row in rows:
@@ -228,6 +235,10 @@ def _answer_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER")
 
 
+def _look_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", metavar="DATASET")
+
+
 COMMANDS = (
     Command(name="check", help="what is wrong with a dataset", call=check, arguments=_check_arguments),
     Command(name="repaired", help="what was read, repaired, skipped", call=repair, arguments=_repair_arguments),
@@ -236,6 +247,7 @@ COMMANDS = (
     Command(name="list", help="what backbones there are", call=list_backbones, show=_listed, arguments=_list_arguments),
     Command(name="compare", help="which fits DATA best", call=compare, show=_compared, arguments=_compare_arguments),
     Command(name="answer", help="be the process of one comparison", call=answer, arguments=_answer_arguments),
+    Command(name="look", help="be the process of one thorough look", call=look, arguments=_look_arguments),
 )
 
 if __name__ == "__main__":

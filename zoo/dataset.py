@@ -120,7 +120,13 @@ class Dataset:
         return dict(zip(self.classes, np.bincount(self.y, minlength=len(self.classes)).tolist(), strict=True))
 
     def save(self, store: Store) -> None:
-        """Write it into ``store``, where ``load`` finds it by its id."""
+        """Write it into ``store``, where ``load`` finds it by its id.
+
+        What is known already stays as it is where this one was edited into it, so that undo never goes in circles.
+        """
+        path = store.datasets / f"{self.id}.json"
+        if self.parent and path.exists():
+            return
         value = {
             "root": str(self.root),
             "title": self.title,
@@ -131,7 +137,7 @@ class Dataset:
             "change": self.change,
             "notes": self.notes,
         }
-        write_bytes(store.datasets / f"{self.id}.json", json.dumps(value, ensure_ascii=False).encode())
+        write_bytes(path, json.dumps(value, ensure_ascii=False).encode())
 
     @classmethod
     def load(cls, store: Store, dataset_id: str) -> Dataset:
@@ -170,7 +176,13 @@ class Split:
         object.__setattr__(self, "id", hashlib.sha256(self.parts.tobytes()).hexdigest()[:16])
 
     def save(self, store: Store) -> None:
-        """Write it into ``store``, where ``load`` finds it by its id."""
+        """Write it into ``store``, where ``load`` finds it by its id.
+
+        What is known already stays as it is where this one was edited into it, so that undo never goes in circles.
+        """
+        path = store.datasets / f"{self.id}.json"
+        if self.parent and path.exists():
+            return
         value = {"seed": self.seed, "parts": "".join(map(str, self.parts.tolist()))}
         write_json(store.root / "splits" / f"{self.id}.json", value)
 
