@@ -109,8 +109,11 @@ def compare(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     from zoo.compare import compare as tournament
     from zoo.comparisons import Comparisons, running
     from zoo.intake import intake
+    from zoo.reporting import form, write
 
     begun = time.perf_counter()
+    for file in chosen.report:
+        form(file)  # before the work, not after it
     store = Store(settings.home)
     dataset = intake(chosen.data, store, settings, told, _columns(chosen))
     decode = time.perf_counter() - begun
@@ -128,6 +131,8 @@ def compare(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         tell(f"{missing['id']}: {missing['problem']} {missing['remedy']}")
     Comparisons(store, settings).keep(question, found)
     found["seconds"] |= {"decode": decode, "total": found["seconds"]["total"] + decode}
+    for file in chosen.report:
+        write(found, file.expanduser().absolute(), dataset.title)
     return found
 
 
@@ -217,6 +222,8 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=counting, metavar="N", help="look at N pictures at most")
     parser.add_argument("--seed", type=whole, default=0, metavar="S")
     parser.add_argument("--fresh", action="store_true", help="compute features that are known anew")
+    told = "write it there too: .html, .csv or .json; may be given again"
+    parser.add_argument("--report", type=Path, action="append", default=[], metavar="FILE", help=told)
 
 
 def _list_arguments(parser: argparse.ArgumentParser) -> None:
