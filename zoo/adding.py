@@ -96,21 +96,24 @@ def _anchored(gathered: Gathered, room: Path) -> Sequence[Found]:
 def _once(joined: Dataset, before: Dataset) -> Dataset:
     """``joined`` without what ``before`` has and what came twice; under another label, too, the first to come stays."""
     there = {item.sha: before.classes[item.label] for item in before.items}
-    old = {(item.sha, before.root / item.file) for item in before.items}
+    old = Counter((item.sha, before.root / item.file) for item in before.items)
     items: list[Item] = []
     skipped: list[Skipped] = []
     for item in joined.items:
-        if (item.sha, joined.root / item.file) in old or item.sha not in there:
+        own = (item.sha, joined.root / item.file)
+        if old[own] or item.sha not in there:
+            old[own] = max(0, old[own] - 1)
             items.append(item)
             there.setdefault(item.sha, joined.classes[item.label])
         else:
             skipped.append(Skipped(item.name, f"It is there already, as {there[item.sha]!r}."))
     used = sorted({item.label for item in items})
-    number = {label: index for index, label in enumerate(used)}
+    label = {old: new for new, old in enumerate(used)}
+    group = {old: new for new, old in enumerate(dict.fromkeys(item.group for item in items))}
     return replace(
         joined,
-        classes=tuple(joined.classes[label] for label in used),
-        items=tuple(replace(item, label=number[item.label]) for item in items),
+        classes=tuple(joined.classes[old] for old in used),
+        items=tuple(replace(item, label=label[item.label], group=group[item.group]) for item in items),
         skipped=(*joined.skipped, *skipped),
     )
 

@@ -27,7 +27,20 @@ IMAGES: tuple[str, ...] = (
     "img_path",
     "image_file",
 )
-IMAGES += ("file_name", "filename", "filepath", "file_path", "path", "file", "image_name", "img_name", "image_id", "id")
+IMAGES += (
+    "file_name",
+    "filename",
+    "filepath",
+    "file_path",
+    "path",
+    "file",
+    "image_name",
+    "img_name",
+    "image_id",
+    "id_code",
+    "uuid",
+    "id",
+)
 LABELS: tuple[str, ...] = (
     "label",
     "labels",

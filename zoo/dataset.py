@@ -176,13 +176,7 @@ class Split:
         object.__setattr__(self, "id", hashlib.sha256(self.parts.tobytes()).hexdigest()[:16])
 
     def save(self, store: Store) -> None:
-        """Write it into ``store``, where ``load`` finds it by its id.
-
-        What is known already stays as it is where this one was edited into it, so that undo never goes in circles.
-        """
-        path = store.datasets / f"{self.id}.json"
-        if self.parent and path.exists():
-            return
+        """Write it into ``store``, where ``load`` finds it by its id."""
         value = {"seed": self.seed, "parts": "".join(map(str, self.parts.tolist()))}
         write_json(store.root / "splits" / f"{self.id}.json", value)
 
