@@ -27,6 +27,7 @@ COARSE, FINE = 16, 64  # sides of the gray thumbnails that are laid over each ot
 NEIGHBOURS = 12
 DIMENSIONS = 64
 BLOCK = 512
+MOST_LIKENESSES = 4_000_000  # numbers held at once
 FEW = 48  # pictures, up to which each is compared with each
 NEAR = 0.8  # least correlation of coarse thumbnails for a closer look
 SURE = 0.97  # one that needs no second start
@@ -59,7 +60,7 @@ def lookalikes(
     chosen = np.arange(len(pictures)) if among is None else np.asarray(among, dtype=np.int64)
     if len(chosen) < 2:
         return []
-    small = np.stack([_thumbnail(pictures[int(index)], COARSE, "L") for index in chosen]).astype(np.uint8)
+    small = np.stack([_thumbnail(pictures[int(index)], COARSE, "L").astype(np.uint8) for index in chosen])
     pairs = candidates(small)
     if hashes is not None:
         pairs |= set(close_pairs(hashes[chosen]))
@@ -77,8 +78,9 @@ def candidates(small: NDArray[np.uint8]) -> set[Pair]:
         return {(i, j) for i in range(n) for j in range(i + 1, n)}
     plain, mirrored = _descriptors(small)
     pairs: set[Pair] = set()
-    for first in range(0, n, BLOCK):
-        block = plain[first : first + BLOCK]
+    rows = max(8, min(BLOCK, MOST_LIKENESSES // n))
+    for first in range(0, n, rows):
+        block = plain[first : first + rows]
         likeness = np.maximum(block @ plain.T, block @ mirrored.T)
         likeness[np.arange(len(block)), first + np.arange(len(block))] = -np.inf
         nearest = np.argpartition(-likeness, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
@@ -92,14 +94,22 @@ def _descriptors(small: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     Principal components with their spread evened out halfway, so that a board or a round shape that all pictures
     share does not decide what is near.
     """
-    rows = _evened(small)
-    sample = np.concatenate([rows, _evened(small[:, :, ::-1])])[:: max(1, len(rows) // 4096)]
+    n, flipped = len(small), small[:, :, ::-1]
+    chosen = np.arange(0, 2 * n, max(1, n // 4096))
+    sample = np.concatenate([_evened(small[chosen[chosen < n]]), _evened(flipped[chosen[chosen >= n] - n])])
     mean = sample.mean(axis=0)
     spread, axes = np.linalg.eigh(np.cov((sample - mean).T))
     axes = axes[:, ::-1][:, :DIMENSIONS] / np.maximum(spread[::-1][:DIMENSIONS], 1e-8) ** 0.2
-    both = [(part - mean) @ axes for part in (rows, _evened(small[:, :, ::-1]))]
-    plain, mirrored = (one / np.maximum(np.linalg.norm(one, axis=1, keepdims=True), 1e-9) for one in both)
-    return plain.astype(np.float32), mirrored.astype(np.float32)
+
+    def described(part: NDArray[np.uint8]) -> Floats:
+        one = (_evened(part) - mean) @ axes
+        return np.asarray(one / np.maximum(np.linalg.norm(one, axis=1, keepdims=True), 1e-9), dtype=np.float32)
+
+    plain, mirrored = (
+        np.concatenate([described(side[first : first + BLOCK]) for first in range(0, n, BLOCK)])
+        for side in (small, flipped)
+    )
+    return plain, mirrored
 
 
 def _evened(small: NDArray[np.uint8]) -> Floats:
