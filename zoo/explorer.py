@@ -1,6 +1,7 @@
 """The probe kept on the desk: after an edit its accuracy is there at once, equal to a probe made from scratch.
 
-Relabelling changes targets only. With H = 11ᵀ/N + U diag(s²/(s²+λ)) Uᵀ what is expensive (U, s², every leverage, the
+Relabelling changes targets only, and removing leaves out.
+With H = 11ᵀ/N + U diag(s²/(s²+λ)) Uᵀ what is expensive (U, s², every leverage, the
 blocks of groups) stays, and of N × C left-out scores only the columns of the classes involved are new, for each of the
 20 penalties, so that the penalty is chosen anew as well.
 """
@@ -19,7 +20,7 @@ from zoo.probe import LAMBDAS, Floats, Ints, _rarer, accuracy_interval, even, sp
 Doubles = NDArray[np.float64]
 MOST = 20_000  # pictures; more would not fit into a page's memory
 MAPPED = 2_000  # pictures, up to which their map is t-SNE's
-STORED = 256  # pictures of a group, up to which what it needs is kept
+GONE = 64  # pictures removed, after which the rest is laid out anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Standing:
 
 
 class Desk:
-    """A ridge probe (``zoo.probe.ridge``) of pictures whose labels change under a person's hands."""
+    """A ridge probe (``zoo.probe.ridge``) of pictures whose labels change, and which leave, under a person's hands."""
 
     def __init__(self, features: Floats, y: Ints, groups: Ints | None = None, classes: int | None = None) -> None:
         """Args:
@@ -39,13 +40,28 @@ class Desk:
         y: (N,) labels in 0…C−1.
         groups: (N,) group numbers, left out together.
         """
-        self.y: Ints
-        self._targets: Doubles
+        self._y: Ints
+        self._alive: Ints
         self._left_out: Doubles
-        self._set(even(features), y, groups, classes or int(y.max()) + 1)
+        self._targets: Doubles
+        self._lift: Doubles
+        self._reach: Doubles
+        self._slack: Doubles
+        self._crowds: list[Ints]
+        self._blocks: list[Doubles]
+        self._lay(even(features), y, groups, classes or int(y.max()) + 1)
 
     def __len__(self) -> int:
-        return len(self.y)
+        return len(self._alive)
+
+    @property
+    def y(self) -> Ints:
+        """(N,) labels now."""
+        return self._y[self._alive]
+
+    @property
+    def groups(self) -> Ints | None:
+        return None if self._groups is None else self._groups[self._alive]
 
     @property
     def scores(self) -> Doubles:
@@ -55,95 +71,103 @@ class Desk:
     @property
     def predicted(self) -> Ints:
         """(N,) the class that the fit without it gives each picture."""
-        return np.asarray(self._even_scores().argmax(axis=1), dtype=np.int64)
-
-    @property
-    def penalty(self) -> float:
-        return float(LAMBDAS[self._best])
+        return np.asarray(self._fair().argmax(axis=1), dtype=np.int64)
 
     @property
     def standing(self) -> Standing:
         right = self.predicted == self.y
-        return Standing(float(right.mean()), accuracy_interval(right, self._groups))
+        return Standing(float(right.mean()), accuracy_interval(right, self.groups))
 
     @property
     def margin(self) -> Doubles:
         """(N,) left-out score of the own class minus the best other; the smaller, the harder, below 0 it is wrong."""
-        rows = np.arange(len(self))
-        scores = self._even_scores()
+        rows, scores = np.arange(len(self)), self._fair()
         own = scores[rows, self.y]
         scores[rows, self.y] = -np.inf
         return np.asarray(own - scores.max(axis=1))
 
-    def _even_scores(self) -> Doubles:
-        """Left-out scores as if leaving a picture out did not make its class rarer, as ``ridge`` predicts by."""
-        return self._left_out + _rarer(self.y, self._groups, self._targets.shape[1])
-
     def relabel(self, indices: int | Collection[int], label: int) -> Standing:
         """Give the pictures at ``indices`` the class ``label``, a number in 0…C (C makes a new class)."""
-        y = self.y.copy()
+        y = self.y
         y[np.atleast_1d(np.asarray(indices))] = label
-        return self.retarget(y, max(self._targets.shape[1], label + 1))
-
-    def retarget(self, y: Ints, classes: int | None = None) -> Standing:
-        """Take (N,) labels ``y`` instead; only the classes involved are solved again."""
-        count = classes or self._targets.shape[1]
-        changed = y != self.y
-        columns = np.unique(np.concatenate([self.y[changed], y[changed]]))
-        self.y = np.asarray(y, dtype=np.int64)
-        if count != self._targets.shape[1]:
-            self._solve(count)
-        elif len(columns):
-            self._targets[:, columns] = self.y[:, None] == columns
-            self._solve_columns(columns)
-        return self.standing
+        return self.arrange(self._alive, y, max(self._targets.shape[1], label + 1))
 
     def remove(self, indices: int | Collection[int]) -> Standing:
-        """Go on without the pictures at ``indices``. The features' mean moves, so that U and s² are found anew."""
-        keep = np.ones(len(self), dtype=bool)
-        keep[np.atleast_1d(np.asarray(indices))] = False
-        groups = None if self._groups is None else self._groups[keep]
-        self._set(self._even[keep], self.y[keep], groups, self._targets.shape[1])
+        """Go on without the pictures at ``indices``."""
+        keep = np.delete(np.arange(len(self)), np.atleast_1d(np.asarray(indices)))
+        return self.arrange(self._alive[keep], self.y[keep], self._targets.shape[1])
+
+    def arrange(self, rows: Ints, y: Ints, classes: int) -> Standing:
+        """Judge the pictures ``rows`` (of those that were laid out, ascending) with labels ``y`` in 0…``classes``−1.
+
+        Those that are gone are left out of every fit, exactly, with the penalties that fit those laid out. After
+        ``GONE`` of them the rest is laid out anew, and rows count from there.
+        """
+        if len(self._y) - len(rows) > GONE:
+            self._lay(self._even[rows], y, None if self._groups is None else self._groups[rows], classes)
+            return self.standing
+        moved = not np.array_equal(rows, self._alive)
+        labels = self._y.copy()
+        labels[rows] = y
+        changed = labels != self._y
+        columns = np.unique(np.concatenate([self._y[changed], labels[changed]]))
+        self._y = labels
+        if moved:
+            self._leave_out(rows)
+        if moved or classes != self._targets.shape[1]:
+            self._solve(classes)
+        elif len(columns):
+            self._targets[:, columns] = self._y[:, None] == columns
+            self._choose(columns, self._measure(columns))
         return self.standing
 
     def plane(self) -> Doubles:
         """(N, 2) coordinates along the two directions in which the features vary most, the same every time."""
-        if self._variance.size == 0:
-            return np.zeros((len(self), 2))
         order = np.argsort(-self._variance)[:2]
         found = self._u[:, order] * np.sqrt(self._variance[order])
-        flip = np.sign(found[np.abs(found).argmax(axis=0), np.arange(found.shape[1])])
-        return np.pad(found * flip, ((0, 0), (0, 2 - found.shape[1])))
+        if found.shape[1]:
+            found *= np.sign(found[np.abs(found).argmax(axis=0), np.arange(found.shape[1])])
+        return np.pad(found, ((0, 0), (0, 2 - found.shape[1])))[self._alive]
 
-    def _set(self, features: Doubles, y: Ints, groups: Ints | None, classes: int) -> None:
+    def _fair(self) -> Doubles:
+        """Left-out scores as if leaving a picture out did not make its class rarer, as ``ridge`` predicts by."""
+        return self._left_out + _rarer(self.y, self.groups, self._targets.shape[1])
+
+    def _lay(self, features: Doubles, y: Ints, groups: Ints | None, classes: int) -> None:
         self._even, self._groups = features, groups
-        self.y = np.asarray(y, dtype=np.int64)
+        self._y = np.asarray(y, dtype=np.int64).copy()
         self._u, self._variance = spectrum(features - features.mean(axis=0))
         mean_variance = self._variance.sum() / features.shape[1] or 1.0
         self._weights = self._variance / (self._variance + LAMBDAS[:, None] * mean_variance)  # (20, k)
-        leverage = 1 / len(y) + self._weights @ (self._u**2).T
-        self._slack = np.maximum(1 - leverage, 1e-9)  # (20, N)
-        self._crowds = _by_size(groups)
-        self._blocks = [self._inverses(rows) if rows.shape[1] <= STORED else None for rows in self._crowds]
+        self._leverage = 1 / len(y) + self._weights @ (self._u**2).T  # (20, N)
+        self._leave_out(np.arange(len(y)))
         self._solve(classes)
 
+    def _leave_out(self, alive: Ints) -> None:
+        """With R gone, H_SS becomes H_SS + H_SR (I − H_RR)⁻¹ H_RS and the residuals rise by H_SR (I − H_RR)⁻¹ e_R."""
+        self._alive = alive
+        self._gone = np.setdiff1d(np.arange(len(self._y)), alive)
+        spread = self._weights[:, :, None] * self._u[self._gone].T  # (20, k, r)
+        self._reach = 1 / len(self._y) + np.stack([self._u @ one for one in spread])  # (20, N, r)
+        inside = (1 + 1e-12) * np.eye(len(self._gone)) - self._reach[:, self._gone]
+        self._lift = self._reach @ np.linalg.inv(inside)
+        self._slack = np.maximum(1 - self._leverage - (self._lift * self._reach).sum(axis=2), 1e-9)
+        self._crowds = [alive[rows] for rows in _by_size(self.groups)]
+        self._blocks = [self._inverse(rows) for rows in self._crowds]
+
     def _solve(self, classes: int) -> None:
-        self._targets = (self.y[:, None] == np.arange(classes)).astype(np.float64)
+        self._targets = (self._y[:, None] == np.arange(classes)).astype(np.float64)
         self._errors = np.full((len(LAMBDAS), classes), np.inf)
         self._best = -1
-        step = max(1, (64 << 20) // (8 * len(self) * len(LAMBDAS)))
+        step = max(1, (64 << 20) // (8 * len(self._y) * len(LAMBDAS)))
         for first in range(0, classes, step):
             self._measure(np.arange(first, min(first + step, classes)))
         self._choose(np.arange(classes))
 
-    def _solve_columns(self, columns: Ints) -> None:
-        left_out = self._measure(columns)
-        self._choose(columns, left_out)
-
     def _measure(self, columns: Ints) -> Doubles:
         """(20, N, c) left-out scores of these classes under every penalty; their squared errors are noted."""
-        left_out = np.stack([self._columns(number, columns) for number in range(len(LAMBDAS))])
-        self._errors[:, columns] = ((left_out - self._targets[:, columns]) ** 2).sum(axis=1)
+        left_out = self._columns(np.arange(len(LAMBDAS)), columns)
+        self._errors[:, columns] = ((left_out - self._targets[self._alive][:, columns]) ** 2).sum(axis=1)
         return left_out
 
     def _choose(self, columns: Ints, left_out: Doubles | None = None) -> None:
@@ -151,26 +175,33 @@ class Desk:
         if best == self._best and left_out is not None:
             self._left_out[:, columns] = left_out[best]
         else:
-            self._best, self._left_out = best, self._columns(best, np.arange(self._targets.shape[1]))
+            self._best = best
+            self._left_out = self._columns(np.array([best]), np.arange(self._targets.shape[1]))[0]
 
-    def _columns(self, number: int, columns: Ints) -> Doubles:
-        """(N, c) left-out scores under one penalty, as ``zoo.probe`` has them."""
+    def _columns(self, penalties: Ints, columns: Ints) -> Doubles:
+        """(p, N, c) left-out scores under some penalties, as ``zoo.probe`` has them."""
         targets = self._targets[:, columns]
-        fitted = targets.mean(axis=0) + self._u @ (self._weights[number][:, None] * (self._u.T @ targets))
-        residual = targets - fitted
-        left_out: Doubles = targets - residual / self._slack[number][:, None]
+        mixed = self._weights[penalties].T[:, :, None] * (self._u.T @ targets)[:, None, :]  # (k, p, c)
+        fitted = (
+            (self._u @ mixed.reshape(len(mixed), len(penalties) * len(columns)))
+            .reshape(len(targets), *mixed.shape[1:])
+            .swapaxes(0, 1)
+        )
+        residual = targets - targets.mean(axis=0) - fitted
+        residual += self._lift[penalties] @ residual[:, self._gone]
+        left_out: Doubles = targets - residual / self._slack[penalties][:, :, None]
         for rows, block in zip(self._crowds, self._blocks, strict=True):
-            inverse = block[number] if block is not None else self._inverse(rows, number)
-            left_out[rows] = targets[rows] - inverse @ residual[rows]
-        return left_out
+            left_out[:, rows] = targets[rows] - block[penalties] @ residual[:, rows]
+        return left_out[:, self._alive]
 
-    def _inverses(self, rows: Ints) -> Doubles:
-        return np.stack([self._inverse(rows, number) for number in range(len(LAMBDAS))])
+    def _inverse(self, rows: Ints) -> Doubles:
+        """(20, m, g, g) of (I − H_GG)⁻¹ for m groups of g pictures."""
+        return np.stack([self._inverse_at(rows, number) for number in range(len(LAMBDAS))])
 
-    def _inverse(self, rows: Ints, number: int) -> Doubles:
-        """(m, g, g) of (I − H_GG)⁻¹ for m groups of g pictures."""
+    def _inverse_at(self, rows: Ints, number: int) -> Doubles:
         u = self._u[rows]
-        hat = 1 / len(self) + (u * self._weights[number]) @ u.swapaxes(1, 2)
+        hat = 1 / len(self._y) + (u * self._weights[number]) @ u.swapaxes(1, 2)
+        hat += self._lift[number][rows] @ self._reach[number][rows].swapaxes(1, 2)
         return np.asarray(np.linalg.inv((1 + 1e-12) * np.eye(rows.shape[1]) - hat))
 
 

@@ -26,6 +26,7 @@ from zoo.explorer import MAPPED, neighbours_map
 from zoo.features import Extractor
 from zoo.findings import Finding, findings
 from zoo.health import JUDGES, HealthReport, check
+from zoo.pictures import see
 from zoo.settings import Settings, child_environment
 from zoo.shortcuts import Shortcut
 from zoo.store import Store, checked_id, read_json, write_bytes, write_json
@@ -64,10 +65,13 @@ def look(dataset: Dataset, store: Store, settings: Settings) -> Look:
     return _followed(dataset, known, edited=base != dataset.id)
 
 
-def carry(store: Store, old: Dataset, new: Dataset) -> None:
-    """Let ``new``, edited from ``old`` without adding pictures, be judged by what is known of ``old``."""
+def revise(store: Store, old: Dataset, new: Dataset) -> str:
+    """Save ``new``, edited from ``old`` without adding pictures, judged by what is known of ``old``; its id."""
+    new.save(store)
+    see(store, old, new)
     if new.id != old.id and not (_folder(store, new.id) / "facts.json").exists():
         write_json(_folder(store, new.id) / "of.json", {"of": _base(store, old.id)})
+    return new.id
 
 
 def features(dataset: Dataset, store: Store) -> Floats | None:

@@ -23,7 +23,7 @@ from zoo.dataset import Dataset
 from zoo.errors import BadPicture, BadUpload
 from zoo.sandbox import Progress, Reading, Sandbox
 from zoo.settings import usable_cores
-from zoo.store import Store, new_id
+from zoo.store import Store, new_id, read_json, write_json
 
 SIDE = 320
 MOST_MAPPED = 64 << 20  # bytes of pixels that a process keeps in its memory because it once read them
@@ -67,7 +67,11 @@ class Pictures:
         shas = tuple(item.sha for item in dataset.items)
         path = path_of(store, shas, side)
         with store.lock(f"pictures-{path.stem}"):
-            return mapped(path, shas) or _rebuilt(store, dataset, side, told)
+            return mapped(path, shas) or _seen(path, shas) or _rebuilt(store, dataset, side, told)
+
+    def subset(self, rows: Sequence[int]) -> Pictures:
+        """The pictures at ``rows``, in that order; no pixel is copied."""
+        return Pictures(self._map, self._spans[np.asarray(rows, dtype=np.int64)], tuple(self.shas[row] for row in rows))
 
 
 def path_of(store: Store, shas: Sequence[str], side: int) -> Path:
@@ -109,6 +113,35 @@ def mapped(path: Path, shas: tuple[str, ...]) -> Pictures | None:
     if (spans < 0).any() or (spans[:, 0] + spans[:, 1] * spans[:, 2] * 3 > start).any():
         return None
     return Pictures(pixels, spans, shas)
+
+
+def see(store: Store, old: Dataset, new: Dataset) -> None:
+    """Let ``new``, edited from ``old``, look at the pixels of ``old`` wherever they are decoded; none is copied."""
+    shas, before = tuple(item.sha for item in new.items), tuple(item.sha for item in old.items)
+    row = {sha: index for index, sha in enumerate(before)}
+    if shas == before or not row.keys() >= set(shas):
+        return
+    stem = path_of(store, before, 0).stem.removesuffix("0")
+    for known in (*store.pictures.glob(f"{stem}*.bin"), *store.pictures.glob(f"{stem}*.view")):
+        side = known.stem.rpartition("-")[2]
+        if known.suffix == ".bin":
+            base, count, rows = known.name, len(before), list(range(len(before)))
+        else:
+            seen = read_json(known)
+            base, count, rows = seen["of"], seen["count"], seen["rows"]
+        path = path_of(store, shas, int(side))
+        write_json(path.with_suffix(".view"), {"of": base, "count": count, "rows": [rows[row[sha]] for sha in shas]})
+
+
+def _seen(path: Path, shas: tuple[str, ...]) -> Pictures | None:
+    """What ``see`` arranged; None where it did not, or where those pixels are gone."""
+    seen = read_json(path.with_suffix(".view"))
+    base = None if seen is None else mapped(path.parent / seen["of"], ("",) * seen["count"])
+    if base is None:
+        return None
+    found = base.subset(seen["rows"])
+    found.shas = shas
+    return found
 
 
 def _rebuilt(store: Store, dataset: Dataset, side: int, told: Progress) -> Pictures:
