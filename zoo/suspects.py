@@ -24,20 +24,45 @@ class Suspect:
 
 
 def label_suspects(probes: Sequence[Probe], y: NDArray[np.int64]) -> list[Suspect]:
-    """Pictures that every one of ``probes`` finds mislabelled, and as the same class, surest first.
-
-    Confident learning (Northcutt, Jiang & Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels"):
-    a picture counts as class j where its left-out probability of j reaches the mean that pictures labelled j have.
-    """
+    """Pictures that every one of ``probes`` finds mislabelled, surest first; suggested is the likeliest other class."""
     beliefs = [probabilities(probe.scores, y) for probe in probes]
-    seen_as = np.array([_confident_class(belief, y) for belief in beliefs])  # (B, N)
-    agreed = (seen_as == seen_as[0]).all(axis=0) & (seen_as[0] >= 0) & (seen_as[0] != y)
+    agreed = np.logical_and.reduce([doubted(belief, y) for belief in beliefs])
     mean = np.mean(beliefs, axis=0)
+    mean[np.arange(len(y)), y] = -1  # what it is labelled is no suggestion
     suspects = [
-        Suspect(int(index), int(y[index]), int(seen_as[0, index]), float(mean[index, seen_as[0, index]]))
+        Suspect(int(index), int(y[index]), int(mean[index].argmax()), float(mean[index].max()))
         for index in np.flatnonzero(agreed)
     ]
     return sorted(suspects, key=lambda suspect: (-suspect.score, suspect.index))
+
+
+def doubted(p: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(N,) whether a label is to be doubted, given left-out probabilities (N, C).
+
+    Confident learning, pruned by noise rate (Northcutt, Jiang & Chuang 2021, "Confident Learning: Estimating
+    Uncertainty in Dataset Labels", sections 3.1 and 3.2): a picture counts as class j where its probability of j
+    reaches the mean that pictures labelled j have; as many of those labelled i are doubted as count as j, namely those
+    that are likeliest j rather than i.
+    """
+    counted = _counted(p, y)
+    found = np.zeros(len(y), dtype=bool)
+    for i, j in zip(*np.nonzero(counted), strict=True):
+        rows = np.flatnonzero(y == i)
+        margin = p[rows, j] - p[rows, i]
+        surest = np.argsort(-margin, kind="stable")[: counted[i, j] if i != j else 0]
+        found[rows[surest[margin[surest] > 0]]] = True
+    return found
+
+
+def _counted(p: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(C, C) pictures labelled i that are j, scaled so that each row sums to the pictures labelled i."""
+    classes = p.shape[1]
+    joint = np.zeros((classes, classes))
+    seen = _confident_class(p, y)
+    np.add.at(joint, (y[seen >= 0], seen[seen >= 0]), 1)
+    np.fill_diagonal(joint, np.maximum(joint.diagonal(), 1))
+    joint *= np.bincount(y, minlength=classes)[:, None] / joint.sum(axis=1, keepdims=True)
+    return np.rint(joint).astype(np.int64)
 
 
 def probabilities(scores: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
