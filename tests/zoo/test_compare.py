@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from tests.conftest import PictureFolder
 from tests.zoo.test_sources import TINY, give_weights
 from zoo import sources
-from zoo.compare import Question, compare
+from zoo.compare import Question, _affordable, compare
 from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset, split
 from zoo.errors import BackboneUnavailable, NotFound
@@ -51,6 +52,43 @@ def test_every_row_has_its_interval_and_the_last_step_advises(
     assert found["plan"]["backbone"] in found["ties"]
     assert found["sentence"].endswith(".")
     assert found["quadrant"]["cell"].startswith("little, ")
+
+
+def test_finalists_are_set_against_the_best_and_scores_stand_beside_the_probe(
+    dataset: Dataset, store: Store, settings: Settings
+) -> None:
+    found = list(compare(dataset, Question(backbones=TWO), store, settings))[-1].as_json()
+    best, other = found["backbones"]
+    assert best["versus_best"] is None
+    low, high = other["versus_best"]["difference"]
+    assert -1 <= low <= high <= 1
+    assert 0 < other["versus_best"]["mid_p"] <= 1
+    for row in found["backbones"]:
+        assert all(isinstance(row[name], float) for name in ("logme", "hscore", "transrate", "balanced_accuracy"))
+        assert row["torch_ms_per_picture"] > 0
+    assert found["baseline"]["leep"] is None
+
+
+def test_a_short_budget_looks_at_fewer_pictures() -> None:
+    report = SimpleNamespace(ms_per_picture=10.0, dropped_at=None)
+    each = [report, report]  # 20 ms a picture for both
+    assert _affordable([400, 800], 200, each, 0.1, left=100.0) == [400, 800]  # type: ignore[arg-type]
+    (last,) = _affordable([400, 800], 200, each, 0.1, left=3.0)  # type: ignore[arg-type]
+    assert 220 <= last < 400
+    assert _affordable([400, 800], 200, each, 0.1, left=0.2) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_a_comparison_with_a_budget_ends_and_says_on_how_many_pictures(
+    picture_folder: PictureFolder, settings: Settings
+) -> None:
+    begun = time.time()
+    done = _zoo("compare", str(picture_folder(4, 200)), "--budget", "15", "--json", home=settings.home)
+    spent = time.time() - begun
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    sys.stderr.write(f"a budget of 15 s: {spent:.1f} s, {found['pictures']} pictures\n")  # told, not asserted
+    assert 0 < found["pictures"] <= 800 - found["held_back"]
 
 
 def test_the_test_part_is_never_looked_at(dataset: Dataset, store: Store, settings: Settings) -> None:
