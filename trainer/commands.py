@@ -82,6 +82,31 @@ def list_runs(_: argparse.Namespace, settings: Settings) -> list[dict[str, Any]]
     return [run.as_json() for run in Runs(Store(settings.home), settings).list()]
 
 
+def record(_: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """What was foretold of the finished runs against what they achieved."""
+    from zoo.comparisons import Comparisons
+    from zoo.record import outcomes
+    from zoo.record import record as judged
+
+    store = Store(settings.home)
+    comparisons = Comparisons(store, settings)
+    finished = [outcome for run in Runs(store, settings).list() if (outcome := run.outcome)]
+    return judged(outcomes(finished, map(comparisons.read, comparisons.list())))
+
+
+def _recorded(known: dict[str, Any]) -> str:
+    error = "none with a forecast" if known["error"] is None else f"median error {known['error']:.1%}"
+    lines = [f"{known['runs']} finished runs, {error}, {known['within']} of {known['forecasts']} in the foretold range"]
+    for one in known["agreement"]:
+        tau = (
+            "too few runs yet"
+            if one["tau"] is None
+            else "{:+.2f} ({:+.2f} to {:+.2f})".format(one["tau"], *one["interval"])
+        )
+        lines.append(f"{one['title']:<32} {one['runs']:>3} runs  Kendall's tau {tau}")
+    return "\n".join(lines)
+
+
 def stop(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     runs = Runs(Store(settings.home), settings)
     runs.stop(chosen.run)
@@ -113,6 +138,7 @@ def _takes_run_dir(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS = (
     Command(name="runs", help="list every run, newest first", call=list_runs, show=_rows),
+    Command(name="record", help="what was foretold, what was achieved", call=record, show=_recorded),
     Command(name="stop", help="keep a checkpoint and end a run", call=stop, show=_row, arguments=_takes_run),
     Command(name="resume", help="go on from the last checkpoint", call=resume, show=_row, arguments=_takes_run),
     Command(name="work", help="be the worker of one run", call=work, arguments=_takes_run_dir),

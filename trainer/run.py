@@ -78,6 +78,25 @@ class Run:
         """The epoch whose weights are kept."""
         return next((epoch for epoch in reversed(self.epochs) if epoch.best), None)
 
+    @property
+    def outcome(self) -> dict[str, Any] | None:
+        """What was foretold of it and what it achieved, as ``zoo.record.outcomes`` takes it; None until it is known."""
+        accuracy = (self.test or {}).get("accuracy")
+        if self.state != "finished" or self.plan is None or not isinstance(accuracy, float):
+            return None
+        plan = self.plan
+        return {
+            "dataset": plan.dataset,
+            "backbone": plan.backbone,
+            "strategy": plan.strategy,
+            "seed": plan.seed,
+            "n": (self.test or {}).get("n"),
+            "achieved": accuracy,
+            "predicted": plan.predicted_accuracy,
+            "low": plan.predicted_low,
+            "high": plan.predicted_high,
+        }
+
     def as_json(self) -> dict[str, Any]:
         """The run as ``python -m trainer runs --json`` prints it."""
         value = asdict(self)

@@ -20,20 +20,24 @@ from zoo.ui.compare_view import summary
 from zoo.ui.kit import CLICKED, QUIET, Seat, percent, plural
 
 STEPS = {"data": "Data", "compare": "Compare", "train": "Train", "try": "Try"}
-ADDRESS = """(run) => { const here = new URL(location.href);
-  run ? here.searchParams.set('run', run) : here.searchParams.delete('run'); history.replaceState(null, '', here); }"""
+ADDRESS = """(id) => { const here = new URL(location.href);
+  id ? here.searchParams.set('%s', id) : here.searchParams.delete('%s'); history.replaceState(null, '', here); }"""
 
 
 def build(settings: Settings, *, local: bool) -> gr.Blocks:
     """The page, ready to launch; ``local`` says that only this computer can reach it."""
     store = Store(settings.home)
     runs, comparisons, shelf = Runs(store, settings), Comparisons(store, settings), Shelf()
+
+    def finished() -> list[dict[str, Any]]:
+        return [outcome for run in runs.list() if (outcome := run.outcome)]
+
     page = gr.Blocks(title="Transfer Zoo", analytics_enabled=False, delete_cache=(3600, 24 * 3600))
     with page:
         # Before the screens, whose own functions would otherwise take the names.
         api.offer(store, settings, comparisons, local=local)
         runs_api.offer(store, settings, runs, comparisons, shelf, local=local)
-        seat = Seat.take()
+        seat, picked = Seat.take(), kit.remembered("backbone", "")
         gr.HTML(kit.masthead())
         steps = gr.HTML(_stepper("data", {}), js_on_load=CLICKED)
         screens: dict[str, gr.Column] = {}
@@ -43,9 +47,9 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
                     case "data":
                         data_tab.place(seat, store, settings, local=local)
                     case "compare":
-                        compared = compare_tab.place(seat, store, settings, comparisons)
+                        compared = compare_tab.place(seat, store, settings, comparisons, picked, finished)
                     case "train":
-                        trained = train_tab.place(seat, store, settings, runs, comparisons)
+                        trained = train_tab.place(seat, store, settings, runs, comparisons, picked)
                     case _:
                         try_tab.place(seat, store, runs, shelf)
 
@@ -60,22 +64,29 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
         def describe(step: str, dataset: str, comparison: str, run: str) -> str:
             return _stepper(step, _standing(store, comparisons, runs, dataset, comparison, run))
 
-        def adopt(run: str, request: gr.Request) -> list[Any]:
-            """A run named in the address is the one to look at, on any browser."""
-            named = str(request.query_params.get("run", ""))
+        def adopt(run: str, comparison: str, request: gr.Request) -> list[Any]:
+            """A run or a comparison named in the address is the one to look at, on any browser."""
+            named = {one: str(request.query_params.get(one, "")) for one in ("run", "comparison")}
             try:
-                plan = runs.read(named).plan if named and named != run else None
+                plan = runs.read(named["run"]).plan if named["run"] not in ("", run) else None
+                if plan:
+                    return [named["run"], gr.skip(), "train", plan.dataset]
+                if named["comparison"] not in ("", comparison) and not named["run"]:
+                    dataset = comparisons.read(named["comparison"])["dataset"]
+                    return [gr.skip(), named["comparison"], "compare", dataset]
             except NotFound:
-                plan = None
-            return [named, "train", plan.dataset] if plan else [gr.skip()] * 3
+                pass
+            return [gr.skip()] * 4
 
         ids = [seat.dataset, seat.comparison, seat.run]
         steps.click(walk, None, seat.step, **QUIET)
         seat.step.change(turn, seat.step, list(screens.values()), **QUIET)
         moments = [seat.step.change, *(one.change for one in ids), compared.change, trained.change]
         gr.on(moments, describe, [seat.step, *ids], steps, **QUIET)
-        page.load(adopt, seat.run, [seat.run, seat.step, seat.dataset], **QUIET)
-        seat.run.change(None, seat.run, None, js=ADDRESS)
+        looked_at = [seat.run, seat.comparison]
+        page.load(adopt, looked_at, [*looked_at, seat.step, seat.dataset], **QUIET)
+        seat.run.change(None, seat.run, None, js=ADDRESS.replace("%s", "run"))
+        seat.comparison.change(None, seat.comparison, None, js=ADDRESS.replace("%s", "comparison"))
     return page
 
 

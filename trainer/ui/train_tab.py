@@ -25,8 +25,13 @@ TEACHING = "Transfer learning: what a network learned from millions of photos is
 LABELS = {"data": "Go to Data", "new": "~New plan", "stop": "~Stop", "resume": "Resume", "start": "Start training"}
 
 
-def place(seat: Seat, store: Store, settings: Settings, runs: Runs, comparisons: Comparisons) -> gr.State:
-    """Lay the screen out and wire it; the state it returns changes whenever the run does."""
+def place(
+    seat: Seat, store: Store, settings: Settings, runs: Runs, comparisons: Comparisons, picked: gr.BrowserState
+) -> gr.State:
+    """Lay the screen out and wire it; the state it returns changes whenever the run does.
+
+    ``picked`` is the backbone that a person chose on the Compare screen, "" for the advised one.
+    """
     gr.HTML(kit.heading("Train a classifier", TEACHING))
     with gr.Column(visible=False) as planning:
         form = plan_form.Form.place()
@@ -59,13 +64,15 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs, comparisons:
         """Nothing is sent while nothing changed."""
         return show(dataset, run_id) if _stamp(_run(runs, run_id)) != last else [gr.skip()] * (6 + len(after.parts))
 
-    def fill(step: str, dataset: str, comparison: str, last: str) -> list[Any]:
+    def fill(step: str, dataset: str, comparison: str, backbone: str, last: str) -> list[Any]:
         """The advice becomes the plan, once for each comparison, so that a person's own choices stay."""
         known = _dataset(store, dataset)
-        if step != "train" or known is None or last == f"{dataset} {comparison}":
+        if step != "train" or known is None or last == f"{dataset} {comparison} {backbone}":
             return [gr.skip()] * (1 + len(form.parts))
         advice = _advice(comparisons, comparison, dataset)
-        return [f"{dataset} {comparison}", *form.filled(suggest(advice, known, settings), advice)]
+        wanted = backbone if backbone in [row["id"] for row in (advice or {}).get("backbones", [])] else None
+        plan = suggest(advice, known, settings, backbone=wanted)
+        return [f"{dataset} {comparison} {backbone}", *form.filled(plan, advice)]
 
     @spoken()
     def reconsider(dataset: str, comparison: str, backbone: str, strategy: str) -> list[Any]:
@@ -95,7 +102,7 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs, comparisons:
     everything = [planning, view, results, listing, seen, timer, *after.parts]
     asked = [seat.dataset, seat.comparison]
     gr.on([seat.dataset.change, seat.run.change], show, here, everything, **QUIET)
-    seat.step.change(fill, [seat.step, *asked, basis], [basis, *form.parts], **QUIET)
+    seat.step.change(fill, [seat.step, *asked, picked, basis], [basis, *form.parts], **QUIET)
     timer.tick(tick, [*here, seen], everything, **POLL)
     gr.on(
         [form.backbone.input, form.strategy.input],

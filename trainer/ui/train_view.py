@@ -8,7 +8,7 @@ from trainer.plan import Plan
 from trainer.run import Run
 from zoo.ui import kit
 from zoo.ui.charts import Axis, Line, amounts, plot, shares
-from zoo.ui.compare_view import short
+from zoo.ui.compare_charts import short
 from zoo.ui.kit import duration, esc, percent
 
 TONES = {"finished": "", "running": "warn", "queued": "warn", "stopped": "warn", "failed": "bad", "lost": "bad"}

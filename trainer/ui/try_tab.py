@@ -23,7 +23,7 @@ from zoo.errors import BadPicture, NotFound, StudioError
 from zoo.pictures import Pictures
 from zoo.store import Store
 from zoo.ui import kit
-from zoo.ui.compare_view import short
+from zoo.ui.compare_charts import short
 from zoo.ui.kit import CLICKED, QUIET, Seat, next_html, percent
 
 TEACHING = "Pictures it has never seen. Its probabilities were calibrated; Train shows how far off they are."

@@ -3,46 +3,49 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
 from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset
-from zoo.errors import BackboneUnavailable, NotFound
+from zoo.errors import NotFound
+from zoo.record import outcomes, record
 from zoo.settings import Settings
-from zoo.sources import sources
 from zoo.store import Store
-from zoo.ui import kit
-from zoo.ui.compare_view import EMPTY, NONE_YET, comparison_html, short
-from zoo.ui.kit import POLL, QUIET, Next, Seat, plural, spoken
+from zoo.ui import catalog_form, kit
+from zoo.ui.compare_charts import short
+from zoo.ui.compare_view import EMPTY, NONE_YET, comparison_html, looked_at
+from zoo.ui.glossary import glossary
+from zoo.ui.kit import CLICKED, POLL, QUIET, Next, Seat, plural, spoken
+from zoo.ui.record_view import record_html
 
 TEACHING = "Pretrained networks look at your pictures, frozen. Whose features tell your classes apart best?"
 BASELINE = "pixels/8x8"
+Finished = Callable[[], list[dict[str, Any]]]
 
 
-def place(seat: Seat, store: Store, settings: Settings, comparisons: Comparisons) -> gr.State:
-    """Lay the screen out and wire it; the state it returns changes whenever the comparison does."""
-    offered = [card.id for card in sources()["embedded"].cards(settings)]
+def place(
+    seat: Seat,
+    store: Store,
+    settings: Settings,
+    comparisons: Comparisons,
+    picked: gr.BrowserState,
+    finished: Finished = list,
+) -> gr.State:
+    """Lay the screen out and wire it; the state it returns changes whenever the comparison does.
+
+    Args:
+        picked: the backbone that a person looks at and wants to train.
+        finished: the finished runs of this machine, as ``zoo.record.outcomes`` takes them.
+    """
     gr.HTML(kit.heading("Compare backbones", TEACHING))
     with gr.Column() as choosing:
-        chosen = gr.CheckboxGroup(
-            [(_label(one, settings), one) for one in offered],
-            value=offered,
-            label="Backbones",
-            info="Name, weights, licence. These come with the studio; a baseline without any network is measured too.",
-            elem_classes="tz-choices",
-        )
-        with gr.Accordion("Add another backbone by its id", open=False), gr.Row(elem_classes="tz-path"):
-            more = gr.Textbox(
-                label="Id",
-                info="source/name, as timm and the Hub know it. Its weights are fetched when it is compared.",
-                placeholder="timm/resnet18.a1_in1k",
-                scale=4,
-                min_width=200,
-            )
-            add = gr.Button("Add", scale=1, min_width=90)
-    view = gr.HTML(NONE_YET)
+        chosen = catalog_form.Form.place(settings).chosen
+    view = gr.HTML(NONE_YET, js_on_load=CLICKED)
+    past = gr.HTML()
+    gr.HTML(glossary())
     after = Next.place(
         "Pictures come first.",
         "data",
@@ -52,7 +55,6 @@ def place(seat: Seat, store: Store, settings: Settings, comparisons: Comparisons
         start="Start comparing",
         train="Train this",
     )
-    known = gr.State(offered)
     seen = gr.State("")
     timer = gr.Timer(1, active=False)
 
@@ -66,22 +68,22 @@ def place(seat: Seat, store: Store, settings: Settings, comparisons: Comparisons
         latest = comparisons.latest(dataset) if dataset else None
         return latest["id"] if latest else ""
 
-    def show(dataset: str, comparison: str) -> list[Any]:
+    def show(dataset: str, comparison: str, backbone: str) -> list[Any]:
         found = _found(comparisons, comparison, dataset)
         state = found["state"] if found else ""
-        shown = comparison_html(found) if found else EMPTY if _pictures(store, dataset) else NONE_YET
+        shown = _drawn(store, found, backbone) if found else EMPTY if _pictures(store, dataset) else NONE_YET
         return [
             gr.Column(visible=state in ("", "failed", "stopped") and bool(_pictures(store, dataset))),
             shown,
             _stamp(found),
             gr.Timer(active=state == "running"),
-            *_next(after, found, _pictures(store, dataset)),
+            *_next(after, found, _pictures(store, dataset), backbone),
         ]
 
-    def tick(dataset: str, comparison: str, last: str) -> Any:
+    def tick(dataset: str, comparison: str, backbone: str, last: str) -> Any:
         """Nothing is sent while nothing changed."""
         found = _found(comparisons, comparison, dataset)
-        return show(dataset, comparison) if _stamp(found) != last else [gr.skip()] * (4 + len(after.parts))
+        return show(dataset, comparison, backbone) if _stamp(found) != last else [gr.skip()] * (4 + len(after.parts))
 
     @spoken()
     def start(dataset: str, backbones: list[str]) -> str:
@@ -91,23 +93,31 @@ def place(seat: Seat, store: Store, settings: Settings, comparisons: Comparisons
     def stop(comparison: str) -> None:
         comparisons.stop(comparison)
 
-    @spoken()
-    def append(text: str, backbones: list[str], known: list[str]) -> tuple[Any, ...]:
-        one = _wellformed(text)
-        choices = known if one in known else [*known, one]
-        ticked = [*backbones, one] if one not in backbones else backbones
-        return gr.CheckboxGroup([(_label(each, settings), each) for each in choices], value=ticked), choices, ""
+    def pick(dataset: str, comparison: str, before: str, event: gr.EventData) -> list[Any]:
+        """What was pressed is looked at, and is what "Train this" takes."""
+        found, one = _found(comparisons, comparison, dataset), kit.chosen(event)
+        if not found or one == before or one not in [row["id"] for row in found["backbones"]]:
+            return [gr.skip()] * (2 + len(after.parts))
+        return [one, _drawn(store, found, one), *_next(after, found, _pictures(store, dataset), one)]
+
+    def remember(step: str) -> Any:
+        """The record is read when the screen is opened: it may have grown."""
+        if step != "compare":
+            return gr.skip()
+        known = [found for one in comparisons.list() if (found := _any(comparisons, one))]
+        return record_html(record(outcomes(finished(), known)))
 
     everything = [choosing, view, seen, timer, *after.parts]
-    here = [seat.dataset, seat.comparison]
-    seat.dataset.change(belonging, here, seat.comparison, **QUIET).then(show, here, everything, **QUIET)
+    ids, here = [seat.dataset, seat.comparison], [seat.dataset, seat.comparison, picked]
+    seat.dataset.change(belonging, ids, seat.comparison, **QUIET).then(show, here, everything, **QUIET)
     seat.comparison.change(show, here, everything, **QUIET)
     timer.tick(tick, [*here, seen], everything, **POLL)
-    gr.on([add.click, more.submit], append, [more, chosen, known], [chosen, known, more], **QUIET)
+    view.click(pick, here, [picked, view, *after.parts], **QUIET)
+    seat.step.change(remember, seat.step, past, **QUIET)
     after.buttons["data"].click(lambda: "data", None, seat.step, **QUIET)
     after.buttons["start"].click(start, [seat.dataset, chosen], seat.comparison, **QUIET)
     after.buttons["stop"].click(stop, seat.comparison, None, **QUIET).then(show, here, everything, **QUIET)
-    after.buttons["again"].click(lambda: "", None, seat.comparison, **QUIET)
+    after.buttons["again"].click(lambda: ("", ""), None, [seat.comparison, picked], **QUIET)
     after.buttons["train"].click(lambda: ("train", ""), None, [seat.step, seat.run], **QUIET)
     return seen
 
@@ -135,7 +145,22 @@ def _pictures(store: Store, dataset: str) -> int:
         return 0
 
 
-def _next(after: Next, found: dict[str, Any] | None, pictures: int) -> list[Any]:
+def _drawn(store: Store, found: dict[str, Any], picked: str) -> str:
+    try:
+        title = Dataset.load(store, found["dataset"]).title
+    except NotFound:
+        title = ""
+    return comparison_html(found, picked, title)
+
+
+def _any(comparisons: Comparisons, comparison: str) -> dict[str, Any] | None:
+    try:
+        return comparisons.read(comparison)
+    except NotFound:
+        return None
+
+
+def _next(after: Next, found: dict[str, Any] | None, pictures: int, picked: str) -> list[Any]:
     if not pictures:
         return after.now("Pictures come first.", "data")
     if found is None:
@@ -144,27 +169,7 @@ def _next(after: Next, found: dict[str, Any] | None, pictures: int) -> list[Any]
         case "running":
             return after.now("Rows appear as they are measured. You may close this page; it goes on.", "stop")
         case "finished" if found.get("plan"):
-            backbone = short(found["plan"]["backbone"])
+            backbone = short(looked_at(found, picked))
             return after.now(f"Train {backbone} on your pictures; the plan is filled in.", "again", "train")
         case _:
             return after.now("Compare again: what was measured is kept, so it starts from there.", "start")
-
-
-def _label(backbone: str, settings: Settings) -> str:
-    """A backbone's name with what is known of it without loading anything."""
-    source, _, name = backbone.partition("/")
-    if source != "embedded":
-        return backbone
-    card = sources()[source].card(name, settings)
-    return f"{name.removeprefix('tf_')} · {card.params:.1f} M · {card.licence}"
-
-
-def _wellformed(text: str) -> str:
-    one = text.strip()
-    source, slash, name = one.partition("/")
-    if not (slash and name and source in sources()) or len(one) > 200:
-        names = ", ".join(sources())
-        raise BackboneUnavailable(
-            f"{one[:80]!r} is not a backbone’s id.", f"Write source/name, with a source of: {names}."
-        )
-    return one

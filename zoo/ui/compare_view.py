@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from zoo.ui import kit
-from zoo.ui.charts import Axis, Line, plot, shares, spark, whisker
+from zoo.ui.charts import Axis, shares, spark, whisker
+from zoo.ui.compare_charts import depths, milliseconds, pareto, quadrant, short
+from zoo.ui.compare_facts import downloads, facts, scores
+from zoo.ui.glossary import term
 from zoo.ui.kit import duration, esc, percent, plural
 
 Found = dict[str, Any]
 
-CELLS = {  # as on the map, left to right and top to bottom
-    "much, unlike": "fine-tune the whole network",
-    "much, alike": "fine-tune all layers, gently",
-    "little, unlike": "read earlier layers",
-    "little, alike": "train the last layer only",
-}
 EMPTY = """<div class="tz-two"><section class="tz-panel"><h3>Feature extraction</h3><p>A pretrained network has already
 learned edges, textures and shapes from millions of photos. It reads each of your pictures once, frozen, and its last
 layer gives a list of numbers: the features.</p></section><section class="tz-panel"><h3>The probe</h3><p>A simple linear
@@ -24,19 +21,36 @@ judged by a probe that never saw it, so the accuracy is honest.</p></section></d
 NONE_YET = kit.say("Give pictures on the first step; then backbones can be compared on them.")
 
 
-def comparison_html(found: Found) -> str:
-    """Everything the Compare screen says about a comparison, finished or not."""
+def comparison_html(found: Found, picked: str = "", title: str = "") -> str:
+    """Everything the Compare screen says about a comparison, finished or not.
+
+    Args:
+        picked: id of the backbone looked at; the advised one where it is none of these.
+        title: what the pictures are called.
+    """
     rows: list[Found] = found["backbones"]
-    axis = _axis(rows, found)
-    parts = [_state(found), _board(found, rows, axis), _unavailable(found)]
+    axis, here = _axis(rows, found), looked_at(found, picked)
+    parts = [_state(found), _board(found, rows, axis, here), _unavailable(found)]
     if rows and found["state"] != "running":
-        parts.append(f'<div class="tz-two">{_depth(rows)}{_map(found)}</div>')
+        parts.append(f'<div class="tz-two tz-trade">{_trade(found, here)}{facts(found, here)}</div>')
+        parts.append(f'<div class="tz-two">{depths(rows)}{quadrant(found)}</div>')
+        parts += [scores(found), downloads(found, title)]
     return f'<div class="tz-stack">{"".join(parts)}</div>'
 
 
-def short(backbone: str) -> str:
-    """``source/name`` without its source."""
-    return backbone.partition("/")[2] or backbone
+def looked_at(found: Found, picked: str) -> str:
+    """The backbone looked at: ``picked`` if it was measured, else the advised one, else the best."""
+    measured = [str(row["id"]) for row in found["backbones"]]
+    wanted = (picked, (found.get("plan") or {}).get("backbone"), *measured)
+    return next((str(one) for one in wanted if one in measured), "")
+
+
+def _trade(found: Found, here: str) -> str:
+    note = (
+        f'<p class="tz-note">{term("accuracy")} against {term("ms", "time")}; bars: {term("interval", "intervals")}. '
+        f"The line joins {term('front', 'the front')}. Press a point to look at it and to train it.</p>"
+    )
+    return kit.panel("What does accuracy cost?", note + pareto(found, here))
 
 
 def _state(found: Found) -> str:
@@ -72,14 +86,15 @@ def _all(rows: list[Found], found: Found) -> list[Found]:
     return [*rows, found["baseline"]] if found.get("baseline") else rows
 
 
-def _board(found: Found, rows: list[Found], axis: Axis) -> str:
+def _board(found: Found, rows: list[Found], axis: Axis, here: str) -> str:
     ticks = "".join(f'<span style="left:{axis.at(value)}%">{esc(word)}</span>' for value, word in axis.ticks)
     head = (
-        f'<div class="tz-row head"><span>Backbone</span><div class="tz-scale">{ticks}</div><span>Accuracy</span>'
-        "<span>First to last layer</span><span>Time a picture</span><span>Weights</span></div>"
+        f'<div class="tz-row head"><span>Backbone</span><div class="tz-scale">{ticks}</div>'
+        f"<span>{term('accuracy')}</span><span>{term('tap', 'First to last layer')}</span>"
+        f"<span>{term('ms')}</span><span>{term('params')}</span></div>"
     )
     best = rows[0]["id"] if rows else ""
-    lines = "".join(_row(row, found, axis, best=row["id"] == best) for row in rows)
+    lines = "".join(_row(row, found, axis, best=row["id"] == best, here=row["id"] == here) for row in rows)
     if found["state"] == "running":
         there = {row["id"] for row in rows} | {one["id"] for one in found.get("unavailable", [])}
         now = str((found.get("progress") or {}).get("stage", ""))
@@ -89,28 +104,39 @@ def _board(found: Found, rows: list[Found], axis: Axis) -> str:
     return f'<section class="tz-panel"><div class="tz-board">{head}{lines}</div></section>'
 
 
-def _row(row: Found, found: Found, axis: Axis, *, best: bool) -> str:
+def _row(row: Found, found: Found, axis: Axis, *, best: bool, here: bool = False) -> str:
     base = row["id"].startswith("pixels/")
     values = [tap["accuracy"] for tap in row["taps"]]
     names = [tap["name"] for tap in row["taps"]]
     said = "Accuracy from the first to the last layer: " + ", ".join(f"{100 * value:.0f} %" for value in values)
     weights = f"{row['params']:.1f} M" if row["params"] else "none"
     depth = spark(values, axis, said, names.index(row["best_tap"])) if len(values) > 1 else ""
+    name = "Pixels alone" if base else _pick(row, found, here)
     return (
-        f'<div class="tz-row{" base" if base else ""}"><div class="name">'
-        f"<b>{esc('Pixels alone' if base else short(row['id']))}{_badge(row, found)}</b>"
+        f'<div class="tz-row{" base" if base else ""}"><div class="name"><b>{name}{_badge(row, found)}</b>'
         f"<small>{esc(_meta(row, found, base))}</small></div>"
         f'<div class="whisk">{whisker(row["accuracy"], row["interval"], axis, best=best)}</div>'
         f'<div class="fig big">{percent(row["accuracy"])}</div><div class="depth">{depth}</div>'
-        f'<div class="fig" data-name="a picture">{_ms(row["ms_per_picture"])}</div>'
+        f'<div class="fig" data-name="a picture">{milliseconds(row["ms_per_picture"])}</div>'
         f'<div class="fig" data-name="weights">{weights}</div></div>'
+    )
+
+
+def _pick(row: Found, found: Found, here: bool) -> str:
+    """The backbone's name; once there is something to look at, a button that does."""
+    name = esc(short(row["id"]))
+    if found["state"] == "running":
+        return name
+    pressed = "true" if here else "false"
+    return (
+        f'<button type="button" class="tz-name" data-choice="{esc(row["id"])}" aria-pressed="{pressed}">{name}</button>'
     )
 
 
 def _badge(row: Found, found: Found) -> str:
     ties = found.get("ties") or []
     if row["id"] in ties and len(ties) > 1:
-        return '<span class="tz-badge">tie</span>'
+        return f'<span class="tz-badge">{term("tie", "tie")}</span>'
     if row.get("dropped_at"):
         return '<span class="tz-badge warn">left early</span>'
     return '<span class="tz-badge">best</span>' if [row["id"]] == ties else ""
@@ -124,10 +150,6 @@ def _meta(row: Found, found: Found, base: bool) -> str:
     return f"{row['family']} · {licence}{use}"
 
 
-def _ms(milliseconds: float) -> str:
-    return f"{milliseconds:.0f} ms" if milliseconds >= 1 else "< 1 ms"
-
-
 def _waiting(backbone: str, now: bool) -> str:
     word = "measuring" if now else "waiting its turn"
     return (
@@ -139,49 +161,6 @@ def _waiting(backbone: str, now: bool) -> str:
 def _unavailable(found: Found) -> str:
     missing = found.get("unavailable") or []
     return "".join(kit.say(f"{one['id']}: {one.get('problem', '')} {one.get('remedy', '')}", "wait") for one in missing)
-
-
-def _depth(rows: list[Found]) -> str:
-    deep = [row for row in rows if len(row["taps"]) > 1][:3]
-    if not deep:
-        return ""
-    lines = []
-    for tone, row in enumerate(deep, 1):
-        last = max(len(row["taps"]) - 1, 1)
-        points = [(index / last, tap["accuracy"]) for index, tap in enumerate(row["taps"])]
-        band = [(index / last, *tap["interval"]) for index, tap in enumerate(row["taps"])] if tone == 1 else []
-        lines.append(Line(name=short(row["id"]), points=points, tone=tone, band=band, dots=True))
-    ends = [edge for row in deep for tap in row["taps"] for edge in tap["interval"]]
-    x = Axis(low=0, high=1, ticks=((0, "first layers"), (0.5, "middle"), (1, "last")), name="")
-    said = "Accuracy of a probe at each depth of " + ", ".join(line.name for line in lines)
-    note = (
-        "A probe at each depth. Where a middle layer does as well as the last, the pictures are unlike the photos "
-        "that the network was trained on."
-    )
-    return kit.panel("How deep must it look?", plot(lines, x, shares(min(ends), max(ends)), said), note)
-
-
-def _map(found: Found) -> str:
-    place = found.get("quadrant")
-    if not place:
-        return ""
-    here = str(place["cell"])
-    cells = "".join(
-        f'<div class="{"here" if cell == here else ""}"><b>{esc(cell.capitalize())}</b><br>{esc(advice)}</div>'
-        for cell, advice in CELLS.items()
-    )
-    left = min(max(100 * place["p_alike"], 7), 93)
-    bottom = min(max(100 * place["p_large"], 9), 91)
-    body = (
-        f'<div class="tz-map"><span class="up">few pictures → many</span><div class="grid">{cells}'
-        f'<i style="left:{left:.0f}%;bottom:{bottom:.0f}%" title="your pictures"></i></div>'
-        '<span class="across">unlike the pretraining photos → alike</span></div>'
-        + kit.lesson(
-            "Overfitting",
-            "is learning the training pictures by heart. The fewer pictures, the fewer layers should be trained.",
-        )
-    )
-    return kit.panel("Where your pictures stand", body, str(place["sentence"]))
 
 
 def summary(found: Found) -> str:

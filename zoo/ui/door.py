@@ -7,7 +7,7 @@ from starlette.middleware import Middleware
 
 from zoo.settings import Settings
 from zoo.ui.guard import LOCAL, Guard
-from zoo.ui.theme import MARK, STYLE, theme
+from zoo.ui.theme import MARK, STYLES, theme
 
 WAITING = 64  # visitors' actions that may queue
 SPACES = "https://huggingface.co https://*.hf.space"
@@ -30,7 +30,7 @@ def launch(page: gr.Blocks, settings: Settings, *, host: str, port: int, share: 
         app_kwargs={"middleware": [guard]},
         max_file_size=settings.max_upload_mb << 20,
         theme=theme(),
-        css_paths=STYLE,
+        css_paths=STYLES,
         favicon_path=MARK,
         footer_links=[],
         run_history=False,

@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 HERE = Path(__file__).parent
-STYLE = HERE / "studio.css"
+STYLES = [HERE / "studio.css", HERE / "compare.css"]
 MARK = HERE / "mark.svg"
 
 SANS = (
@@ -53,7 +53,7 @@ STONE = gr.themes.Color(
 
 
 def theme() -> gr.themes.Base:
-    """The theme handed to ``launch``; ``studio.css`` draws what a theme cannot."""
+    """The theme handed to ``launch``; the style sheets draw what a theme cannot."""
     base = gr.themes.Base(
         primary_hue=PINE,
         secondary_hue=PINE,

@@ -1,0 +1,183 @@
+"""The charts of a comparison: accuracy against time, accuracy at each depth, and the map of transfer learning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from zoo.reporting import front
+from zoo.ui import kit
+from zoo.ui.charts import Axis, Line, plot, shares
+from zoo.ui.glossary import term
+from zoo.ui.kit import esc, percent
+
+Found = dict[str, Any]
+
+CELLS = {  # as on the map, left to right and top to bottom
+    "much, unlike": "fine-tune the whole network",
+    "much, alike": "fine-tune all layers, gently",
+    "little, unlike": "read earlier layers",
+    "little, alike": "train the last layer only",
+}
+NAMED = 6  # points with their name beside them; more would lie on each other
+HALF_A_POINT, FULL = 0.005, 0.06  # gain of an earlier layer at the middle of the map, and how far its edges are
+
+
+def short(backbone: str) -> str:
+    """``source/name`` without its source."""
+    return backbone.partition("/")[2] or backbone
+
+
+def milliseconds(value: float) -> str:
+    return f"{value:.0f} ms" if value >= 1 else "< 1 ms"
+
+
+def pareto(found: Found, picked: str) -> str:
+    """Accuracy against milliseconds; each point a button that chooses its backbone."""
+    rows: list[Found] = found["backbones"]
+    ahead = front(rows)
+    x, y = _times(rows), _accuracies(rows)
+    named = {*ahead[-NAMED:], picked} if len(rows) > NAMED else {row["id"] for row in rows}
+    grid = "".join(f'<path class="g" d="M0 {100 - y.at(value)}H100"/>' for value, _ in y.ticks)
+    grid += "".join(f'<path class="g" d="M{_log(x, value)} 0V100"/>' for value, _ in x.ticks)
+    line = "L".join(
+        f"{_log(x, row['ms_per_picture'])} {100 - y.at(row['accuracy'])}"
+        for row in sorted(rows, key=lambda row: row["ms_per_picture"])
+        if row["id"] in ahead
+    )
+    bars = "".join(
+        f'<path class="w{" here" if row["id"] == picked else ""}" d="M{_log(x, row["ms_per_picture"])} '
+        f'{100 - y.at(row["interval"][0])}V{100 - y.at(row["interval"][1])}"/>'
+        for row in rows
+    )
+    points = "".join(_point(row, x, y, row["id"] in ahead, picked, row["id"] in named) for row in rows)
+    ys = "".join(f'<span style="bottom:{y.at(value)}%">{esc(word)}</span>' for value, word in y.ticks)
+    xs = "".join(f'<span style="left:{_log(x, value)}%">{esc(word)}</span>' for value, word in x.ticks)
+    said = f"Accuracy against time a picture; the front, fastest first: {', '.join(short(one) for one in ahead)}"
+    key = (
+        '<ul class="tz-shapes"><li class="circle">commercial use allowed</li><li class="diamond">not allowed</li>'
+        '<li class="square">check its licence</li><li class="size">larger: more weights</li></ul>'
+    )
+    return (
+        f'<figure class="tz-plot tz-pareto"><div class="tz-area"><div class="tz-ys" aria-hidden="true">{ys}</div>'
+        f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{esc(said)}">{grid}{bars}'
+        f'<path class="l tz-c1" d="M{line}"/></svg>'
+        f'<div class="points" role="group" aria-label="Backbones">{points}</div>'
+        f'<div class="tz-xs" aria-hidden="true">{xs}</div></div>'
+        f'<figcaption class="tz-axis">milliseconds a picture on this machine</figcaption></figure>{key}'
+    )
+
+
+def _point(row: Found, x: Axis, y: Axis, ahead: bool, picked: str, named: bool) -> str:
+    low, high = row["interval"]
+    said = (
+        f"{short(row['id'])}: {percent(row['accuracy'])}, {percent(low)} to {percent(high)}, "
+        f"{milliseconds(row['ms_per_picture'])}, {row['params']:.1f} million weights, {row['licence']}"
+    )
+    shape = {True: "circle", False: "diamond", None: "square"}[row.get("commercial")]
+    across = _log(x, row["ms_per_picture"])
+    kinds = f"{shape}{' ahead' if ahead else ''}{' out' if row.get('dropped_at') else ''}"
+    word = f"<span>{esc(short(row['id']))}</span>" if named else ""
+    return (
+        f'<button type="button" class="{kinds}{" left" if across > 60 else ""}" data-choice="{esc(row["id"])}" '
+        f'aria-pressed="{"true" if row["id"] == picked else "false"}" aria-label="{esc(said)}" title="{esc(said)}" '
+        f'style="left:{across}%;bottom:{y.at(row["accuracy"])}%;--size:{_size(row["params"])}px"><i></i>{word}</button>'
+    )
+
+
+def _size(params: float) -> int:
+    """Pixels across: the area grows with the weights, within what can be told apart and pressed."""
+    return round(min(max(7 * math.sqrt(max(params, 0.1) / 2), 11), 40))
+
+
+def _times(rows: Sequence[Found]) -> Axis:
+    times = [max(row["ms_per_picture"], 0.1) for row in rows]
+    low, high = min(times) / 1.3, max(times) * 1.3
+    nice = [step * 10.0**power for power in range(-1, 5) for step in (1, 2, 5)]
+    ticks = [value for value in nice if low <= value <= high]
+    if len(ticks) > 6:
+        ticks = [value for value in ticks if math.log10(value).is_integer()]
+    if len(ticks) < 2:
+        ticks = sorted({float(f"{value:.2g}") for value in (min(times), max(times))})
+    return Axis(low=low, high=high, ticks=[(value, f"{value:g}") for value in ticks])
+
+
+def _log(axis: Axis, value: float) -> float:
+    """Where ``value`` lies on a logarithmic ``axis``, 0…100."""
+    bounds = Axis(low=math.log(axis.low), high=math.log(axis.high), ticks=())
+    return bounds.at(math.log(max(value, 0.1)))
+
+
+def _accuracies(rows: Sequence[Found]) -> Axis:
+    ends = [edge for row in rows for edge in row["interval"]]
+    return shares(max(0.0, min(ends)), min(1.0, max(ends)))
+
+
+def depths(rows: Sequence[Found]) -> str:
+    """Accuracy of a probe at every tap of the three best, each with its interval."""
+    deep = [row for row in rows if len(row["taps"]) > 1][:3]
+    if not deep:
+        return ""
+    lines = []
+    for tone, row in enumerate(deep, 1):
+        last = max(len(row["taps"]) - 1, 1)
+        points = [(index / last, tap["accuracy"]) for index, tap in enumerate(row["taps"])]
+        band = [(index / last, *tap["interval"]) for index, tap in enumerate(row["taps"])]
+        lines.append(Line(name=short(row["id"]), points=points, tone=tone, band=band, dots=True))
+    ends = [edge for row in deep for tap in row["taps"] for edge in tap["interval"]]
+    x = Axis(low=0, high=1, ticks=((0, "first layers"), (0.5, "middle"), (1, "last")), name="")
+    said = "Accuracy of a probe at each depth of " + ", ".join(line.name for line in lines)
+    note = (
+        '<p class="tz-note">'
+        f"A probe at each {term('tap', 'tap')}, with its {term('interval', 'interval')} as a band. Where a middle "
+        "layer does as well as the last, the pictures are unlike the photos that the network was trained on.</p>"
+    )
+    return kit.panel("How deep must it look?", note + plot(lines, x, shares(min(ends), max(ends)), said))
+
+
+def quadrant(found: Found) -> str:
+    """How much data × how alike, with the dataset's dot and how sure its place is."""
+    place = found.get("quadrant")
+    if not place:
+        return ""
+    amount, _, likeness = str(place["cell"]).partition(", ")
+    cells = "".join(
+        f'<div class="{_where(cell, amount, likeness)}"><b>{esc(cell.capitalize())}</b><br>{esc(advice)}</div>'
+        for cell, advice in CELLS.items()
+    )
+    low, high = place["gain_interval"]
+    left, right, at = _across(high), _across(low), _across(place["gain"])
+    bottom, wide = min(max(100 * place["p_large"], 9), 91), max(round(right - left, 1), 2)
+    span = f"{_points(low)} to {_points(high)} points"
+    said = f"Your pictures: {place['cell']}. An earlier layer gains {_points(place['gain'])} points, {span}."
+    slope = place.get("slope")
+    more = "" if slope is None else f" Twice the pictures brought {_points(slope)} points."
+    body = (
+        f'<div class="tz-map" role="img" aria-label="{esc(said)}"><span class="up">few pictures → many</span>'
+        f'<div class="grid">{cells}<u style="left:{left}%;width:{wide}%;bottom:{bottom:.0f}%"></u>'
+        f'<i style="left:{at}%;bottom:{bottom:.0f}%" title="{esc(said)}"></i></div>'
+        '<span class="across">unlike the pretraining photos → alike</span></div>'
+        f'<p class="tz-note tz-gap">An earlier layer gains {_points(place["gain"])} points over the last ({span}): the '
+        f"bar. Right of the middle: alike. Across it: not sure.{more}</p>"
+        + kit.lesson(
+            "Overfitting",
+            "is learning the training pictures by heart. The fewer pictures, the fewer layers should be trained.",
+        )
+    )
+    return kit.panel("Where your pictures stand", body, str(place["sentence"]))
+
+
+def _where(cell: str, amount: str, likeness: str) -> str:
+    if not cell.startswith(amount):
+        return ""
+    return "here" if cell.endswith(f" {likeness}") else "maybe" if likeness == "uncertain" else ""
+
+
+def _across(gain: float) -> float:
+    """Where that gain of an earlier layer lies on the map, 0…100: in the middle at half a point."""
+    return round(50 + 44 * math.tanh((HALF_A_POINT - gain) / FULL), 1)
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f}".replace("-", "−")
