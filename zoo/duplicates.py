@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +10,8 @@ from PIL import Image
 
 from zoo.backbone import Picture
 
-if TYPE_CHECKING:
-    from zoo.pictures import Pictures
-
 CLOSE = 24  # most bits, of 256, in which two hashes of one picture differ
 NEIGHBOURS = 24
-BRIGHTER = 16.0  # most that one copy is brighter than another, in gray levels of 255
-MEAN_APART, MOST_APART = 4.0, 40.0  # what may differ besides; different drawings that hash alike differ by 80 and more
 
 
 def difference_hash(picture: Picture | Image.Image) -> bytes:
@@ -49,12 +43,6 @@ def close_pairs(hashes: NDArray[np.uint8], most: int = CLOSE) -> list[tuple[int,
     return sorted(pairs)
 
 
-def alike(pictures: Pictures, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Those of ``pairs`` that look the same in colour too, which a hash of flat drawings cannot tell."""
-    small = {index: _thumbnail(pictures[index]) for index in {index for pair in pairs for index in pair}}
-    return [(i, j) for i, j in pairs if _looks_same(small[i], small[j])]
-
-
 def grouped(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
     """Group numbers of ``count`` things, 0 upwards in order of first appearance; paired things share one."""
     parent = list(range(count))
@@ -78,17 +66,3 @@ def same(keys: Sequence[str]) -> list[tuple[int, int]]:
     for index, key in enumerate(keys):
         first.setdefault(key, index)
     return [(first[key], index) for index, key in enumerate(keys) if first[key] != index]
-
-
-def _looks_same(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
-    shift = (one - other).mean(axis=(0, 1))
-    apart = np.abs(one - other - shift)
-    return (
-        float(np.abs(shift).max()) <= BRIGHTER
-        and float(apart.mean()) <= MEAN_APART
-        and float(apart.max()) <= MOST_APART
-    )
-
-
-def _thumbnail(picture: Picture) -> NDArray[np.float32]:
-    return np.asarray(Image.fromarray(picture).resize((16, 16), Image.Resampling.BOX), dtype=np.float32)

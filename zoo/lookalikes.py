@@ -125,7 +125,8 @@ def _verified(
     one, other = (np.array(side) for side in zip(*pairs, strict=True))
     turn = slice(None, None, -1 if mirrored else 1)
     place, likeness = _coarse(small[one].astype(np.float32), small[other][:, :, turn].astype(np.float32))
-    near = np.flatnonzero(likeness >= NEAR)
+    flat = np.maximum(small[one].std(axis=(1, 2)), small[other].std(axis=(1, 2))) < FLAT
+    near = np.flatnonzero((likeness >= NEAR) | flat)
     near = near[_promising(small[one[near]], small[other[near]][:, :, turn], place[near])]
     found: set[Pair] = set()
     for part in _parts(near.tolist(), 64):

@@ -7,6 +7,7 @@ in Deep Neural Networks").
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +53,7 @@ class Looks:
     colour: NDArray[np.float64]
 
 
-def looks(pictures: Pictures) -> Looks:
+def looks(pictures: Pictures | Sequence[Picture]) -> Looks:
     """One pass over all ``pictures``."""
     rows = np.array([_looks(pictures[index]) for index in range(len(pictures))])
     return Looks(rows[:, 0], rows[:, 2:14], rows[:, 14:], rows[:, 1])
