@@ -195,8 +195,8 @@ def _loaded(content: bytes, side: int | None) -> tuple[Image.Image, str, tuple[i
 def _facts(image: Image.Image, mode: str, turn: Image.Transpose | None) -> Facts:
     try:
         return facts(image, mode, turn is not None)
-    except _DAMAGE:  # of a damaged block nothing is believed
-        return Facts(mode=mode)
+    except _DAMAGE:  # of a damaged EXIF block nothing is believed
+        return facts(image, mode, turn is not None, timed=False)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -40,9 +40,9 @@ class Facts:
     repaired: str = ""
 
 
-def facts(image: Image.Image, mode: str, turned: bool) -> Facts:
-    """Facts of a picture that is open; ``mode`` is what it had before it was decoded."""
-    return Facts(_taken(image), _quality(image), mode, _repaired(image, mode, turned))
+def facts(image: Image.Image, mode: str, turned: bool, timed: bool = True) -> Facts:
+    """Facts of a picture that is open; ``mode`` is what it had before decoding. No EXIF is read where not ``timed``."""
+    return Facts(_taken(image) if timed else 0.0, _quality(image), mode, _repaired(image, mode, turned))
 
 
 def _repaired(image: Image.Image, mode: str, turned: bool) -> str:

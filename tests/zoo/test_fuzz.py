@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from zoo.archive import unpack
-from zoo.decode import MAX_PIXELS, read_picture
+from zoo.decode import MAX_PIXELS, decode, read_picture
 from zoo.errors import BadPicture, BadUpload, StudioError
 from zoo.layout import arrange, junk
 from zoo.names import LONGEST, clean
@@ -111,6 +111,42 @@ def test_a_bent_archive_is_read_or_refused_and_writes_only_numbers(
             assert all(member.file.isdigit() or member.why for member in members)
         assert all(path.name.isdigit() and path.is_file() for path in into.iterdir())
         assert sorted(path.name for path in Path(folder).iterdir()) == ["a.bin", "into"]
+
+
+@quick
+@given(changes=bends)
+def test_a_zip_whose_directory_lies_is_read_or_refused(changes: list[tuple[int, bytes]]) -> None:
+    """Bent only where names, sizes, offsets and flags stand, where a reader believes most."""
+    content = packed("zip")
+    start = content.index(b"PK\x01\x02")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            members = list(
+                unpack(io.BytesIO(content[:start] + bent(content[start:], changes, 100)), Path(folder), 1 << 24, 50)
+            )
+        except BadUpload as bad:
+            check_sentence(bad)
+        else:
+            assert all(member.file.isdigit() or member.why for member in members)
+        assert all(path.name.isdigit() and path.stat().st_size <= 1 << 24 for path in Path(folder).iterdir())
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@quick
+@given(block=st.binary(max_size=200), kind=st.sampled_from(["JPEG", "PNG", "WEBP"]))
+@example(
+    block=b"MM\0*\0\0\0\x08\0\x01\x87i\0\x04\0\0\0\x01\0\0\0\x08", kind="JPEG"
+)  # an EXIF block that contains itself
+def test_any_exif_block_leaves_the_picture_readable(block: bytes, kind: str) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (16, 12), "red").save(out, kind, exif=b"Exif\0\0" + block)
+    try:
+        found = decode(out.getvalue(), 8)
+    except BadPicture as bad:
+        check_sentence(bad)
+    else:
+        assert 0 <= found.facts.taken < 1e11
+        assert 0 <= found.facts.quality <= 100
 
 
 @quick
