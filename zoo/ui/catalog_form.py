@@ -40,7 +40,7 @@ class Form:
             choices([row for row in known if row["id"] in here], here),
             value=here,
             label="Backbones",
-            info="Name, family, weights, work, ImageNet accuracy, licence. A baseline without a network comes along.",
+            info="Name, weights, work, ImageNet accuracy, licence. A baseline without any network is measured, too.",
             elem_classes="tz-choices tz-catalog",
         )
         with gr.Accordion("Find more backbones", open=False):

@@ -94,12 +94,11 @@ def _size(params: float) -> int:
 def _times(rows: Sequence[Found]) -> Axis:
     times = [max(row["ms_per_picture"], 0.1) for row in rows]
     low, high = min(times) / 1.3, max(times) * 1.3
-    nice = [step * 10.0**power for power in range(-1, 5) for step in (1, 2, 5)]
-    ticks = [value for value in nice if low <= value <= high]
-    if len(ticks) > 6:
-        ticks = [value for value in ticks if math.log10(value).is_integer()]
-    if len(ticks) < 2:
-        ticks = sorted({float(f"{value:.2g}") for value in (min(times), max(times))})
+    for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):
+        nice = [step * 10.0**power for power in range(-1, 6) for step in steps]
+        ticks = [value for value in nice if low <= value <= high]
+        if len(ticks) > 2:
+            break
     return Axis(low=low, high=high, ticks=[(value, f"{value:g}") for value in ticks])
 
 
@@ -133,7 +132,10 @@ def depths(rows: Sequence[Found]) -> str:
         f"A probe at each {term('tap', 'tap')}, with its {term('interval', 'interval')} as a band. Where a middle "
         "layer does as well as the last, the pictures are unlike the photos that the network was trained on.</p>"
     )
-    return kit.panel("How deep must it look?", note + plot(lines, x, shares(min(ends), max(ends)), said))
+    return kit.panel(
+        "How deep must it look?",
+        f'{note}<div class="tz-deep">{plot(lines, x, shares(min(ends), max(ends)), said)}</div>',
+    )
 
 
 def quadrant(found: Found) -> str:
@@ -158,8 +160,8 @@ def quadrant(found: Found) -> str:
         f'<div class="grid">{cells}<u style="left:{left}%;width:{wide}%;bottom:{bottom:.0f}%"></u>'
         f'<i style="left:{at}%;bottom:{bottom:.0f}%" title="{esc(said)}"></i></div>'
         '<span class="across">unlike the pretraining photos → alike</span></div>'
-        f'<p class="tz-note tz-gap">An earlier layer gains {_points(place["gain"])} points over the last ({span}): the '
-        f"bar. Right of the middle: alike. Across it: not sure.{more}</p>"
+        f'<p class="tz-note tz-under">An earlier layer gains {_points(place["gain"])} points over the last ({span}): '
+        f"the bar. Right of the middle: alike. Across it: not sure.{more}</p>"
         + kit.lesson(
             "Overfitting",
             "is learning the training pictures by heart. The fewer pictures, the fewer layers should be trained.",

@@ -75,7 +75,7 @@ def scores(found: Found) -> str:
         f'<div class="tz-scroll" tabindex="0"><table class="tz-table"><thead><tr><th scope="col">Backbone</th>'
         f'<th scope="col">{term("accuracy")}</th>{heads}</tr></thead><tbody>{lines}</tbody></table></div>'
     )
-    note = f'<p class="tz-note tz-gap">{esc(TRUST)} Press a name for what it says; bold is the highest.</p>'
+    note = f'<p class="tz-note tz-under">{esc(TRUST)} Press a name for what it says; bold is the highest.</p>'
     return (
         '<details class="tz-panel tz-more"><summary><h3>Transfer scores, and how far to trust them</h3></summary>'
         f"{table}{note}</details>"

@@ -116,6 +116,12 @@ TRUST = (
 )
 
 
+# Here and not in a style sheet, because Gradio drops @supports: beside its term where browsers can, else at the foot.
+BESIDE = """<style>@supports (position-area: block-end) { .gradio-container .tz-meaning.tz-meaning { inset: auto;
+transform: none; margin: 6px 0; position-area: block-end span-inline-end;
+position-try-fallbacks: flip-block, flip-inline, flip-block flip-inline; } }</style>"""
+
+
 def term(key: str, word: str = "") -> str:
     """``word`` as a button that opens what ``TERMS`` says of it; ``glossary`` has to be on the page once."""
     name, meaning = TERMS[key]
@@ -127,7 +133,7 @@ def term(key: str, word: str = "") -> str:
 
 def glossary() -> str:
     """Every explanation, shut until its term is pressed."""
-    return "".join(
+    return BESIDE + "".join(
         f'<div class="tz-meaning" id="tz-term-{key}" popover><b>{esc(name)}</b><p>{esc(meaning)}</p></div>'
         for key, (name, meaning) in TERMS.items()
     )
