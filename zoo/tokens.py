@@ -205,6 +205,7 @@ def load(folder: Path, classes: int = 0) -> Tokens:
     config = checked_config(folder)
     config.num_labels = classes or 2
     builder: Any = type(model.body)
+    _quiet()
     try:
         body, found = builder.from_pretrained(
             None, config=config, state_dict=state, dtype=torch.float32, output_loading_info=True
@@ -224,6 +225,7 @@ def save(network: Tokens, folder: Path, classes: tuple[str, ...], prepared: Prep
     """Write what ``transformers.pipeline("image-classification", folder)`` loads."""
     from transformers import CLIPImageProcessor
 
+    _quiet()
     body = network.whole()
     config = body.config
     config.id2label = dict(enumerate(classes))
@@ -238,6 +240,14 @@ def save(network: Tokens, folder: Path, classes: tuple[str, ...], prepared: Prep
         image_mean=list(prepared.mean),
         image_std=list(prepared.std),
     ).save_pretrained(folder)
+
+
+def _quiet() -> None:
+    """No progress bars of transformers' own: a command's output is a document, its errors one line."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
 
 
 def _built(folder: Path, classes: int = 0) -> Tokens:
