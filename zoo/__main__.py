@@ -21,13 +21,14 @@ def check(arguments: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     """The health report of DATA."""
     from zoo.health import check as examine
     from zoo.intake import intake
+    from zoo.repair import repair_report
 
     store = Store(settings.home)
     dataset = intake(arguments.data, store, settings, told, _columns(arguments))
     report = examine(dataset, store, settings, labels=not arguments.quick, on_progress=told)
-    for sentence in report.sentences:
+    for sentence in (*dataset.notes, *report.sentences):
         tell(sentence)
-    return report.as_json()
+    return report.as_json() | {"repaired": repair_report(dataset)["repaired"], "notes": list(dataset.notes)}
 
 
 def add_to(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
