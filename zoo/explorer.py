@@ -55,6 +55,11 @@ class Desk:
         return len(self._alive)
 
     @property
+    def fresh(self) -> bool:
+        """Whether nothing is gone from what was laid out, so that rows count from what is there now."""
+        return len(self._alive) == len(self._y)
+
+    @property
     def y(self) -> Ints:
         """(N,) labels now."""
         return self._y[self._alive]

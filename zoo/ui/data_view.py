@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import io
 from collections import Counter
 
 import numpy as np
 
-from zoo.dataset import PARTS, Dataset, Skipped, split
-from zoo.health import check
+from zoo.dataset import PARTS, Dataset, split
+from zoo.look import Look
 from zoo.pictures import Pictures
-from zoo.settings import Settings
-from zoo.store import Store
 from zoo.ui import kit
+from zoo.ui.data_more import report_html
 from zoo.ui.kit import esc, plural
 
 SHOWN_CLASSES = 24
 SHOWN_PICTURES = 5
-SHOWN_FILES = 40
 SHOWN_TWINS = 24
 PURPOSES = {
     "train": "to learn from",
@@ -27,27 +22,31 @@ PURPOSES = {
     "calibration": "to make its probabilities honest",
     "test": "seen once, at the end, for the figure you can quote",
 }
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def dataset_html(dataset: Dataset, store: Store, settings: Settings) -> str:
-    """Everything the Data screen says about ``dataset``."""
-    twins, pictures = _twins(dataset), Pictures.open(store, dataset)
+def title_html(dataset: Dataset) -> str:
+    """What it is called, and what was done to it last."""
+    change = f'<span class="tz-change">{esc(dataset.change)}</span>' if dataset.change else ""
+    return f'<h3 class="tz-title">{esc(dataset.title)}{change}</h3>'
+
+
+def dataset_html(dataset: Dataset, pictures: Pictures, seen: Look) -> str:
+    """Everything the overview says about ``dataset``."""
+    twins = _twins(dataset)
     counts = list(dataset.counts.values())
     figures = [
         (f"{len(dataset):,}", "pictures"),
         (f"{len(dataset.classes):,}", "classes"),
         (f"{min(counts):,} – {max(counts):,}" if min(counts) < max(counts) else f"{min(counts):,}", "per class"),
-        (f"{len(twins):,}", "groups of lookalikes"),
+        (f"{len(seen.findings):,}", "findings"),
         (f"{len(dataset.skipped):,}", "files passed over"),
     ]
     parts = [
-        f'<h3 class="tz-title">{esc(dataset.title)}</h3>',
         kit.tiles(figures),
-        _health(check(dataset, store, settings, labels=False).sentences),
+        _health(tuple(one.sentence for one in seen.findings)),
         _classes(dataset, pictures),
         f'<div class="tz-two">{_split(dataset)}{_twins_html(dataset, twins, pictures)}</div>',
-        _skipped(dataset.skipped),
+        report_html(dataset),
     ]
     return f'<div class="tz-stack">{"".join(parts)}</div>'
 
@@ -65,7 +64,7 @@ def _classes(dataset: Dataset, pictures: Pictures) -> str:
     for label, (name, count) in enumerate(list(dataset.counts.items())[:SHOWN_CLASSES]):
         members = np.flatnonzero(dataset.y == label)
         shown = members[np.linspace(0, len(members) - 1, min(SHOWN_PICTURES, len(members))).astype(int)]
-        strip = kit.strip([pictures[i] for i in shown], [dataset.items[i].name for i in shown])
+        strip = kit.thumbnails(pictures, shown, [dataset.items[i].name for i in shown])
         cards.append(
             f'<div class="tz-class"><div><b>{esc(name)}</b><span>{count:,}</span></div>'
             f'<div class="tz-meter"><i style="width:{100 * count / most:.0f}%"></i></div>{strip}</div>'
@@ -115,7 +114,8 @@ def _twins_html(dataset: Dataset, twins: list[list[int]], pictures: Pictures) ->
     for group in twins[:SHOWN_TWINS]:
         names = ", ".join(dataset.items[index].name for index in group[:6])
         shown = "".join(
-            f'<img src="{kit.image(pictures[index])}" alt="{esc(dataset.items[index].name)}">' for index in group[:2]
+            f'<img src="{kit.thumbnail(pictures, index)}" alt="{esc(dataset.items[index].name)}">'
+            for index in group[:2]
         )
         clash = len({dataset.items[index].label for index in group}) > 1
         told = "two labels" if clash else f"{len(group)} alike" if len(group) > 2 else ""
@@ -123,28 +123,3 @@ def _twins_html(dataset: Dataset, twins: list[list[int]], pictures: Pictures) ->
         cells.append(f'<div class="{"clash" if clash else ""}" title="{esc(names)}">{shown}{more}</div>')
     note = "The same picture twice would flatter the test, so each group stays on one side of the split."
     return kit.panel("Lookalikes", f'<div class="tz-pairs" tabindex="0">{"".join(cells)}</div>', note)
-
-
-def _skipped(skipped: tuple[Skipped, ...]) -> str:
-    if not skipped:
-        return ""
-    rows = "".join(f"<li><code>{esc(one.path)}</code> {esc(one.why)}</li>" for one in skipped[:SHOWN_FILES])
-    report = (
-        f'<p class="tz-note"><a download="passed-over.csv" href="{_csv(skipped)}">Download the whole list</a> '
-        f"({plural(len(skipped), 'file')}, CSV)</p>"
-    )
-    body = f'<ul class="tz-list" tabindex="0">{rows}</ul>{report}'
-    return kit.panel("Passed over", body, "Everything else was read. Nothing here stops you.")
-
-
-def _csv(skipped: tuple[Skipped, ...]) -> str:
-    """The list as a data address. A cell that a spreadsheet would take for a formula is quoted."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(("file", "why"))
-    writer.writerows((_plain(one.path), _plain(one.why)) for one in skipped)
-    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.getvalue().encode()).decode()}"
-
-
-def _plain(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(FORMULA) else cell

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import gradio as gr
 
 from zoo.backbone import Picture
 from zoo.errors import StudioError
+from zoo.pictures import Pictures
 from zoo.ui.theme import MARK
 
 LIVE = ("$", "{", "}", "\\", "`")  # Gradio evaluates a gr.HTML value once more as a JavaScript template
@@ -21,6 +23,7 @@ CLICKED = """element.addEventListener('click', event => {
   const chosen = event.target.closest('[data-choice]');
   if (chosen && !chosen.disabled) trigger('click', {choice: chosen.dataset.choice});
 })"""
+REMEMBERED = 6000  # thumbnails, some 4 kB each
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 POLL: dict[str, Any] = {**QUIET, "concurrency_limit": None, "trigger_mode": "once"}
 
@@ -126,6 +129,11 @@ def say(text: str, tone: str = "plain") -> str:
     return f'<p class="tz-say {esc(tone)}" role="status">{esc(text)}</p>'
 
 
+def next_words(text: str) -> str:
+    """A sentence beside a button, without a box."""
+    return f'<p class="tz-beside">{esc(text)}</p>'
+
+
 def bar(share: float, text: str) -> str:
     """Progress, 0…1, with what is being done."""
     percent = round(100 * min(max(share, 0), 1))
@@ -145,6 +153,29 @@ def image(picture: Picture, side: int = 112) -> str:
     buffer = io.BytesIO()
     small.save(buffer, "webp", quality=78)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+_small: OrderedDict[tuple[str, int], str] = OrderedDict()
+
+
+def thumbnail(pictures: Pictures, index: int, side: int = 112) -> str:
+    """``image`` of one of a dataset's pictures, made once: the last few thousand are remembered."""
+    key = pictures.shas[index], side
+    if key not in _small:
+        _small[key] = image(pictures[index], side)
+        while len(_small) > REMEMBERED:
+            with suppress(KeyError):  # another visitor was faster
+                _small.popitem(last=False)
+    return _small.get(key) or image(pictures[index], side)
+
+
+def thumbnails(pictures: Pictures, indices: Iterable[int], names: Sequence[str]) -> str:
+    """As ``strip``, of a dataset's pictures."""
+    cells = (
+        f'<img src="{thumbnail(pictures, int(index))}" alt="{esc(name)}" title="{esc(name)}">'
+        for index, name in zip(indices, names, strict=True)
+    )
+    return f'<div class="tz-strip">{"".join(cells)}</div>'
 
 
 def strip(pictures: Sequence[Picture], names: Sequence[str], side: int = 112) -> str:
