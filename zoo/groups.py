@@ -26,6 +26,7 @@ CROWD = 30  # pictures of one second, from which on the time is that of a conver
 MOST = 60  # pictures of one stem, above which it is the name of a class or a camera
 STEMS = 3  # as many stems of two pictures or more in one class are a habit of naming
 ALIKE = 0.8  # least correlation of gray thumbnails that look alike
+MOVED = 0.5  # the same, of two pictures taken within seconds: something in them may have moved
 
 _ROBOFLOW = re.compile(r"(?P<stem>.+?)(_(jpe?g|png|bmp|webp))?\.rf\.[0-9a-zA-Z]{16,}")
 _CHANGED = re.compile(

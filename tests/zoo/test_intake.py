@@ -318,3 +318,18 @@ def test_a_killed_intake_leaves_nothing_for_long(picture_folder: PictureFolder, 
     take(picture_folder(2, 2))
     assert not list(store.root.glob("*/.draft-old"))
     assert len(list(store.root.glob("*/.draft-new"))) == 2
+
+
+def test_a_burst_by_its_times_is_one_group_and_a_counter_is_none(picture_folder: PictureFolder, take: Take) -> None:
+    top = picture_folder(("cat", "dog"), 4, size=(200, 150))
+    scene = Image.open(top / "cat" / "cat_000.png")
+    for second in range(3):
+        exif = Image.Exif()
+        exif[0x0132] = f"2024:05:01 12:00:0{second}"
+        moved = Image.new("RGB", scene.size, scene.getpixel((0, 0)))
+        moved.paste(scene, (12 * second, 6 * second))
+        moved.save(top / "cat" / f"shot{second}.jpg", exif=exif)
+    dataset = take(top)
+    groups = {item.name: item.group for item in dataset.items}
+    assert len({groups[f"cat/shot{second}.jpg"] for second in range(3)}) == 1
+    assert len({group for name, group in groups.items() if name.startswith("dog/")}) == 4
