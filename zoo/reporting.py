@@ -22,6 +22,10 @@ FIGURES = (
     *("accuracy", "low", "high", "balanced_accuracy", "knn", "p_best", "mid_p", "ms_per_picture", "params", "gmacs"),
     *("logme", "hscore", "leep", "nce", "transrate", "pictures", "dropped_at", "seconds"),
 )
+SCORES = {
+    **{"knn": "kNN", "logme": "LogME", "hscore": "H-score"},
+    **{"leep": "LEEP", "nce": "NCE", "transrate": "TransRate"},
+}
 STYLE = """
 :root { color-scheme: light; } * { box-sizing: border-box; }
 body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Liberation Sans", sans-serif; color: #1b2420; background: #f7f5f0; margin: 0; }
@@ -29,10 +33,10 @@ main { max-width: 960px; margin: 0 auto; padding: 32px 24px; } h1 { font-size: 2
 p { margin: 4px 0; max-width: 82ch; } small, .soft { color: #56605a; } .lead { font-size: 18px; border-left: 4px solid #0f6b54; padding-left: 14px; margin: 18px 0; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px; }
 th, td { text-align: right; padding: 8px 10px 8px 0; border-top: 1px solid #d3ccbe; vertical-align: middle; } thead th { border: 0; color: #56605a; font-weight: 500; }
-th:first-child, td:first-child, td:last-child, th:last-child { text-align: left; } td:first-child { overflow-wrap: anywhere; font-weight: 600; } td small { display: block; font-weight: 400; }
+th:first-child, td:first-child, .main td:last-child, .main th:last-child { text-align: left; } .main td:last-child, .main th:last-child { padding-left: 14px; } td, th { white-space: nowrap; } td:first-child { white-space: normal; min-width: 230px; } td:first-child { overflow-wrap: anywhere; font-weight: 600; } td small { display: block; font-weight: 400; }
 .bar { position: relative; width: 150px; height: 14px; background: #ece7dc; border-radius: 3px; } .bar i { position: absolute; top: 4px; height: 6px; background: #0f6b5466; border-radius: 3px; }
 .bar b { position: absolute; top: 2px; width: 10px; height: 10px; margin-left: -5px; background: #0f6b54; border-radius: 50%; }
-.base td { color: #56605a; } .tag { background: #e3f0ea; color: #0f6b54; border-radius: 9px; padding: 0 7px; font-size: 12px; font-weight: 600; margin-left: 6px; }
+.base td { color: #56605a; } .tag { background: #e3f0ea; color: #0f6b54; border-radius: 9px; padding: 0 7px; font-size: 12px; font-weight: 600; margin-left: 6px; white-space: nowrap; }
 @media print { body { background: #fff; font-size: 11px; } main { padding: 0; max-width: none; } .bar { width: 90px; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """  # noqa: E501 - a style sheet
 
@@ -76,14 +80,14 @@ def as_html(found: Found, title: str = "") -> str:
     stands = f"On the map: {place['cell']}. {place['sentence']}" if place else "The comparison has not ended."
     missing = "".join(f"<li>{escape(one['id'])}: {escape(one['problem'])}</li>" for one in found.get("unavailable", []))
     body = "".join(_line(row, found, low) for row in rows)
-    heads = "".join(f"<th>{head}</th>" for head in ("Backbone", "", "Right", "95 % interval", "A picture", "M weights"))
+    heads = "".join(f"<th>{head}</th>" for head in ("Backbone", "", "Right", "95 % interval", "A picture", "Weights"))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Backbones compared on {named}</title><style>{STYLE}</style></head><body><main>"
         f'<h1>Backbones compared on {named}</h1><p class="soft">{_basis(found)}</p>'
         f'<p class="lead">{escape(str(found.get("sentence") or found.get("message") or ""))}</p>'
-        f'<div class="wide"><table><thead><tr>{heads}<th>Licence</th></tr></thead><tbody>{body}</tbody></table></div>'
+        f'<div class="wide"><table class="main"><thead><tr>{heads}<th>Licence</th></tr></thead><tbody>{body}</tbody></table></div>'
         f"<h2>Where the pictures stand</h2><p>{escape(stands)}</p>"
         f"{_depths(rows)}{_scores(rows)}"
         f"{f'<h2>Could not be had</h2><ul>{missing}</ul>' if missing else ''}"
@@ -150,7 +154,7 @@ def _line(row: Row, found: Found, low: float) -> str:
         f'<tr class="{"base" if base else ""}"><td>{escape(row["id"])}{tie}{ahead}<small>{escape(str(row["family"]))}'
         f'</small></td><td><div class="bar"><i style="{span}"></i><b style="left:{_at(row["accuracy"], low)}%"></b>'
         f"</div></td><td><b>{row['accuracy']:.1%}</b></td><td>{left:.1%} – {right:.1%}</td>"
-        f"<td>{row['ms_per_picture']:.1f} ms</td><td>{row['params']:.1f}</td>"
+        f"<td>{row['ms_per_picture']:.1f} ms</td><td>{row['params']:.1f} M</td>"
         f"<td>{escape(str(row['licence']))}<small>{use}</small></td></tr>"
     )
 
@@ -171,15 +175,17 @@ def _depths(rows: Sequence[Row]) -> str:
 
 
 def _scores(rows: Sequence[Row]) -> str:
-    names = [name for name in ("knn", "logme", "hscore", "leep", "nce", "transrate") if any(r.get(name) for r in rows)]
+    names = [name for name in SCORES if any(row.get(name) is not None for row in rows)]
     lines = "".join(
         f"<tr><td>{escape(row['id'])}</td>"
         + "".join(f"<td>{'–' if row.get(name) is None else format(row[name], '.3f')}</td>" for name in names)
         + "</tr>"
         for row in rows
     )
-    heads = "".join(f"<th>{name}</th>" for name in names)
-    note = "Shown beside the accuracy, never instead of it: such scores mostly measure a model's size (2510.06448)."
+    heads = "".join(f"<th>{SCORES[name]}</th>" for name in names)
+    note = (
+        "Shown beside the accuracy, never instead of it: such scores mostly measure a model's size (arXiv 2510.06448)."
+    )
     table = (
         f'<div class="wide"><table><thead><tr><th>Backbone</th>{heads}</tr></thead><tbody>{lines}</tbody></table></div>'
     )

@@ -88,10 +88,12 @@ def bench(name: str, data: str, asked: argparse.Namespace, home: Path) -> float:
 
 def compared(dataset: Any, seed: int, backbones: list[str], settings: Any) -> dict[str, Any]:
     from zoo.compare import Question, compare
+    from zoo.comparisons import Comparisons
     from zoo.store import Store
 
-    question = Question(backbones=tuple(backbones), seed=seed)
-    *_, last = compare(dataset, question, Store(settings.home), settings)
+    question, store = Question(backbones=tuple(backbones), seed=seed), Store(settings.home)
+    *_, last = compare(dataset, question, store, settings)
+    Comparisons(store, settings).keep(question, last.as_json())  # the record of that home grows by it
     return last.as_json()
 
 
