@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,12 @@ def give_vit(settings: Settings, name: str) -> None:
     """A tiny ViT of transformers with random weights in the local folder of the home."""
     from transformers import ViTConfig, ViTImageProcessor, ViTModel
 
-    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    size: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+    }
     ViTModel(ViTConfig(**size, image_size=32, patch_size=8)).save_pretrained(settings.home / "models" / name)
     ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(settings.home / "models" / name)
 
