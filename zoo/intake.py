@@ -18,7 +18,7 @@ from zoo.columns import Columns
 from zoo.dataset import Dataset, Item, Skipped
 from zoo.duplicates import grouped, same
 from zoo.errors import BadPicture, BadUpload
-from zoo.groups import alike, by_name, by_time, same_key
+from zoo.groups import MOVED, alike, by_name, by_time, same_key
 from zoo.hub_data import SCHEME, fetch
 from zoo.layout import TABLES, Found, Gathered, Placed, arrange, explain, junk, walk
 from zoo.lookalikes import lookalikes
@@ -258,8 +258,8 @@ def _groups(pictures: Pictures, good: Sequence[tuple[Placed, Reading]], names: S
     pairs = same([reading.sha for reading in readings]) + lookalikes(pictures, hashes)
     pairs += same_key([one.group for one, _ in good])
     sure, unsure = by_name(names, labels)
-    unsure += by_time([reading.facts.taken for reading in readings], labels)
-    return grouped(len(readings), pairs + sure + alike(pictures, unsure))
+    bursts = by_time([reading.facts.taken for reading in readings], labels)
+    return grouped(len(readings), pairs + sure + alike(pictures, unsure) + alike(pictures, bursts, MOVED))
 
 
 def _shown(path: PurePosixPath) -> str:
