@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from zoo.answers import Reading
 from zoo.archive import DAMAGED
 from zoo.columns import Columns
 from zoo.dataset import Dataset, Item, Skipped
@@ -26,7 +27,7 @@ from zoo.names import clean
 from zoo.pictures import Pictures
 from zoo.resume import bench
 from zoo.room import evict
-from zoo.sandbox import Progress, Reading, Sandbox
+from zoo.sandbox import Progress, Sandbox
 from zoo.settings import Settings
 from zoo.store import Store, new_id
 from zoo.tables import Beside, Shelf, TableFile, from_tables, is_table, part_of, saved

@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.answers import Reading
 from zoo.backbone import Picture
 from zoo.dataset import Dataset
 from zoo.errors import BadPicture, BadUpload
-from zoo.sandbox import Progress, Reading, Sandbox
+from zoo.sandbox import Progress, Sandbox
 from zoo.settings import usable_cores
 from zoo.store import Store, new_id, read_json, write_json
 

@@ -20,11 +20,12 @@ from typing import IO, Any, BinaryIO
 from filelock import Timeout
 from PIL import __version__ as pillow
 
+from zoo.answers import Reading
 from zoo.errors import BadPicture, BadUpload, Cancelled, StudioError
 from zoo.facts import Facts
 from zoo.pictures import SIDE, Pictures, draft_of, finish, mapped, path_of
 from zoo.room import make_room
-from zoo.sandbox import FULL, Progress, Reading, Sandbox
+from zoo.sandbox import FULL, Progress, Sandbox
 from zoo.store import Store
 
 RULES = 1  # raised when decoding a file gives other pixels, facts or hashes than before

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import re
 import shutil
 import socket
 import subprocess
@@ -13,15 +12,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from zoo import handing
+from zoo.answers import Died, Reading, Unpacked, heard, own_name
 from zoo.confine import NOBODY
 from zoo.errors import BadPicture, BadUpload
-from zoo.facts import WORDS, Facts
 from zoo.settings import child_environment
 
 Progress = Callable[[str, int, int], None]
@@ -45,43 +43,6 @@ THRIFT = {
 
 CRASHED = ("Its decoder crashed or never ended.", "Save it anew, or leave it out.")
 FULL = ("The disk is full.", "Make room where STUDIO_HOME points, and give the pictures again.")
-
-_MODE = re.compile(r"[A-Za-z0-9;]{0,12}")
-_HEX = re.compile(r"[0-9a-f]{64}")
-
-
-class Died(Exception):
-    """The child is gone, or said nothing sensible for too long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What decoding one file gave.
-
-    Attributes:
-        sha: SHA-256 of the file, in hex.
-        size: (width, height) of the upright original.
-        span: where its pixels lie: byte offset, height, width.
-        hash: difference hash, in hex.
-        bytes: length of the file.
-        facts: what it tells besides its pixels.
-    """
-
-    sha: str
-    size: tuple[int, int]
-    span: tuple[int, int, int]
-    hash: str
-    bytes: int
-    facts: Facts
-
-
-@dataclass(frozen=True, slots=True)
-class Unpacked:
-    """One member of an archive: the name it had, the file it became, or why it became none."""
-
-    name: str
-    file: str
-    why: str
 
 
 class Sandbox:
@@ -128,7 +89,7 @@ class Sandbox:
         try:
             with archive.open("rb") as file:
                 for answer in self.ask("unpack", job, [file.fileno()], room=into, most=most, waiting=waiting):
-                    members.append(Unpacked(str(answer["name"]), _own_name(answer["file"]), str(answer["why"])))
+                    members.append(Unpacked(str(answer["name"]), own_name(answer["file"]), str(answer["why"])))
                     if len(members) % 50 == 0:
                         waiting()
         except Died:
@@ -193,7 +154,7 @@ class Sandbox:
             most = max(shutil.disk_usage(into.parent).free - SPARE_DISK, 1 << 20) + pixels.tell()
             try:
                 for answer in self.ask("decode", job, [pixels.fileno()], paths, unopened, most=most, waiting=waiting):
-                    place, reading = _heard(answer, len(indices), into, unopened)
+                    place, reading = heard(answer, len(indices), into, unopened)
                     if reading is None:
                         begun.add(indices[place])
                     else:
@@ -345,59 +306,3 @@ def _listen(process: subprocess.Popen[bytes], answers: queue.SimpleQueue[bytes])
         for line in process.stdout:
             answers.put(line)
     answers.put(b"")  # the end, which is no JSON
-
-
-def _heard(
-    answer: dict[str, Any], count: int, into: Path, unopened: Mapping[int, BadPicture]
-) -> tuple[int, Reading | BadPicture | None]:
-    """Which of ``count`` pictures the child speaks of, and what it gave; None for one that it begins.
-
-    Raises:
-        Died: it says nonsense.
-    """
-    try:
-        place = int(answer["begun"] if "begun" in answer else answer["index"])
-        if not 0 <= place < count:
-            raise Died
-        if "begun" in answer:
-            return place, None
-        return place, unopened[place] if "unopened" in answer else _reading(answer, into)
-    except (KeyError, IndexError, TypeError, ValueError):
-        raise Died from None
-
-
-def _reading(answer: dict[str, Any], into: Path) -> Reading | BadPicture:
-    """What the child says of a picture.
-
-    Raises:
-        ValueError, TypeError, KeyError: it says nonsense.
-    """
-    if "problem" in answer:
-        return BadPicture(str(answer["problem"]), str(answer["remedy"]))
-    width, height = map(int, answer["size"])
-    span = offset, rows, columns = (int(answer["span"][0]), int(answer["span"][1]), int(answer["span"][2]))
-    inside = offset >= 0 and rows > 0 and columns > 0 and offset + rows * columns * 3 <= into.stat().st_size
-    if not (inside and width > 0 and height > 0 and _HEX.fullmatch(answer["sha"]) and _HEX.fullmatch(answer["hash"])):
-        raise ValueError("the child's answer does not fit its file")
-    return Reading(
-        answer["sha"], (width, height), span, answer["hash"], int(answer["bytes"]), _facts(**answer["facts"])
-    )
-
-
-def _facts(taken: float, quality: int, mode: str, repaired: str) -> Facts:
-    """What the child says, as what it must be: words of ours, numbers in their range."""
-    if not (0 <= taken < 1e11 and 0 <= quality <= 100 and _MODE.fullmatch(mode) and _known(repaired)):
-        raise ValueError("the child's answer does not fit")
-    return Facts(float(taken), int(quality), mode, repaired)
-
-
-def _known(repaired: str) -> bool:
-    return not repaired or set(repaired.split(", ")) <= WORDS
-
-
-def _own_name(file: object) -> str:
-    """A file name of ours, digits only, or none."""
-    text = str(file)
-    if text and not (text.isascii() and text.isdigit()):
-        raise Died
-    return text

@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from zoo.answers import Died
 from zoo.columns import Columns
 from zoo.dataset import Skipped
 from zoo.errors import BadUpload
 from zoo.layout import SPLITS, TABLES, Found, Gathered, Placed, junk, shown_labels, walk
 from zoo.names import clean
-from zoo.sandbox import Died, Progress, Sandbox
+from zoo.sandbox import Progress, Sandbox
 
 MOST_OPEN = 64  # tables handed to the child at once
 READERS = ("zoo.rows", "pyarrow.parquet", "pyarrow.ipc", "encodings.utf_8_sig", "encodings.utf_16", "encodings.cp1252")

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from zoo.answers import Reading
 from zoo.decode import Decoded, decode
 from zoo.errors import BadPicture, Cancelled
-from zoo.sandbox import Reading, Sandbox
+from zoo.sandbox import Sandbox
 
 PictureFolder = Callable[..., Path]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="other systems let a process give up less")
@@ -175,7 +176,7 @@ def test_files_that_cannot_be_opened_are_told_apart_from_damaged_ones(
 
 def test_what_is_known_is_not_decoded_and_what_is_new_is_kept(picture_folder: PictureFolder, tmp_path: Path) -> None:
     files = sorted(picture_folder(1, 4).rglob("*.png"))
-    kept: dict[int, Reading] = {}
+    kept: dict[int, Reading | BadPicture] = {}
     with Sandbox(threads=1) as sandbox:
         first = sandbox.decode(files[:2], tmp_path / "pixels", 32, lambda *_: None)
         files[0].unlink()
