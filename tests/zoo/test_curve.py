@@ -46,7 +46,7 @@ def test_more_of_the_hard_class_is_asked_for() -> None:
     found = curves(centres[y] + rng.normal(size=(320, 40)), y, np.arange(320), ("rust", "dirt", "sky", "sea"))
     assert found.overall.law is not None
     assert list(found.overall.errors) == sorted(found.overall.errors, reverse=True)
-    assert found.overall.sizes == (20, 40, 80, 160, 320)
+    assert list(found.overall.sizes) == [20.0, 40.0, 80.0, 160.0, 320.0]
     assert "more of rust" in found.sentence or "more of dirt" in found.sentence
     for one in (found.overall, *found.classes):
         if one.forecast is not None:

@@ -153,7 +153,7 @@ def test_the_command_prints_one_document_and_keeps_progress_apart(
 ) -> None:
     done = zoo_check(str(picture_folder(2, 12)), "--json", "--quick", home=tmp_path / "home")
     assert done.returncode == 0, done.stderr
-    assert list(json.loads(done.stdout)) == KEYS
+    assert list(json.loads(done.stdout))[: len(KEYS)] == KEYS
     assert "decode 24/24" in done.stderr
 
 
