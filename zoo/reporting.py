@@ -23,8 +23,12 @@ FIGURES = (
     *("logme", "hscore", "leep", "nce", "transrate", "pictures", "dropped_at", "seconds"),
 )
 SCORES = {
-    **{"knn": "kNN", "logme": "LogME", "hscore": "H-score"},
-    **{"leep": "LEEP", "nce": "NCE", "transrate": "TransRate"},
+    "knn": "kNN",
+    "logme": "LogME",
+    "hscore": "H-score",
+    "leep": "LEEP",
+    "nce": "NCE",
+    "transrate": "TransRate",
 }
 STYLE = """
 :root { color-scheme: light; } * { box-sizing: border-box; }
@@ -37,7 +41,8 @@ th:first-child, td:first-child, .main td:last-child, .main th:last-child { text-
 .bar { position: relative; width: 150px; height: 14px; background: #ece7dc; border-radius: 3px; } .bar i { position: absolute; top: 4px; height: 6px; background: #0f6b5466; border-radius: 3px; }
 .bar b { position: absolute; top: 2px; width: 10px; height: 10px; margin-left: -5px; background: #0f6b54; border-radius: 50%; }
 .base td { color: #56605a; } .tag { background: #e3f0ea; color: #0f6b54; border-radius: 9px; padding: 0 7px; font-size: 12px; font-weight: 600; margin-left: 6px; white-space: nowrap; }
-@media print { body { background: #fff; font-size: 11px; } main { padding: 0; max-width: none; } .bar { width: 90px; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
+@page { margin: 12mm; }
+@media print { body, table { background: #fff; font-size: 10.5px; } h1 { font-size: 19px; } h2 { font-size: 13px; margin: 14px 0 4px; } .lead { font-size: 13px; margin: 10px 0; } th, td { padding: 4px 8px 4px 0; } td:first-child { min-width: 0; } .tag { font-size: 9px; } main { padding: 0; max-width: none; } .bar { width: 90px; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """  # noqa: E501 - a style sheet
 
 
@@ -87,7 +92,8 @@ def as_html(found: Found, title: str = "") -> str:
         f"<title>Backbones compared on {named}</title><style>{STYLE}</style></head><body><main>"
         f'<h1>Backbones compared on {named}</h1><p class="soft">{_basis(found)}</p>'
         f'<p class="lead">{escape(str(found.get("sentence") or found.get("message") or ""))}</p>'
-        f'<div class="wide"><table class="main"><thead><tr>{heads}<th>Licence</th></tr></thead><tbody>{body}</tbody></table></div>'
+        f'<div class="wide"><table class="main"><thead><tr>{heads}<th>Licence</th></tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
         f"<h2>Where the pictures stand</h2><p>{escape(stands)}</p>"
         f"{_depths(rows)}{_scores(rows)}"
         f"{f'<h2>Could not be had</h2><ul>{missing}</ul>' if missing else ''}"

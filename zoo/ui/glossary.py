@@ -117,8 +117,9 @@ TRUST = (
 
 
 # Here and not in a style sheet, because Gradio drops @supports: beside its term where browsers can, else at the foot.
-BESIDE = """<style>@supports (position-area: block-end) { .gradio-container .tz-meaning.tz-meaning { inset: auto;
-transform: none; margin: 6px 0; position-area: block-end span-inline-end;
+BESIDE = """<style>@supports (position-area: block-end) { .tz-meaning { inset: auto !important;
+margin: 6px 0 !important;
+transform: none !important; position-area: block-end span-inline-end;
 position-try-fallbacks: flip-block, flip-inline, flip-block flip-inline; } }</style>"""
 
 
