@@ -132,12 +132,13 @@ def test_an_archive_that_was_cancelled_goes_on_though_it_is_unpacked_anew(
     check_pixels(dataset, store)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="kills with SIGKILL")
 def test_an_intake_killed_in_the_middle_goes_on_where_it_was(
     picture_folder: PictureFolder, store: Store, settings: Settings, decoded: list[str]
 ) -> None:
     """A real process, killed with SIGKILL while its child decodes, at a moment that nobody chose."""
-    top = picture_folder(2, 400, size=(160, 120))
+    top = picture_folder(2, 160, size=(160, 120))
     code = (
         "import sys\nfrom pathlib import Path\n"
         "from zoo.intake import intake\nfrom zoo.settings import Settings\nfrom zoo.store import Store\n"
@@ -148,12 +149,12 @@ def test_an_intake_killed_in_the_middle_goes_on_where_it_was(
     with subprocess.Popen(command, cwd=TOP, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if line.startswith("decode 400 "):
+            if line.startswith("decode 200 "):
                 break
         process.send_signal(signal.SIGKILL)
     dataset = intake(top, store, settings)
-    assert len(dataset) == 800
-    assert 0 < len(decoded) <= 800 - 400 + 128
+    assert len(dataset) == 320
+    assert 0 < len(decoded) <= 320 - 200 + 128
     check_pixels(dataset, store)
 
 
