@@ -49,7 +49,7 @@ def test_a_label_given_by_key_moves_the_accuracy_and_u_takes_it_back(
     page: Served, picture_folder: PictureFolder
 ) -> None:
     with visitor(page.url) as someone:
-        reads(someone, picture_folder(("ant", "bee", "<b>cat</b>"), 10))
+        reads(someone, picture_folder(("ant", "bee", "<b>cat"), 10))
         opens(someone, "Look through")
         someone.sees(".tz-ex-grid img")
         tile = someone.page.locator(".tz-ex-grid [data-file]").last
