@@ -50,7 +50,7 @@ def test_a_label_given_by_key_moves_the_accuracy_and_u_takes_it_back(
 ) -> None:
     with visitor(page.url) as someone:
         reads(someone, picture_folder(("ant", "bee", "<b>cat"), 10))
-        opens(someone, "Look through")
+        opens(someone, "Explore")
         someone.sees(".tz-ex-grid img")
         tile = someone.page.locator(".tz-ex-grid [data-file]").last
         before, was = someone.page.inner_text(".tz-stand b"), tile.locator("b").inner_text()

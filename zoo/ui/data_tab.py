@@ -56,11 +56,11 @@ def place(seat: Seat, store: Store, settings: Settings, *, local: bool) -> None:
             with gr.Tab("Findings"):
                 found = gr.HTML(js_on_load=CLICKED, elem_id="findings")
                 worth = gr.HTML()
-            with gr.Tab("Look through"):
+            with gr.Tab("Explore"):
                 explorer_tab.place(seat, store, settings, desks, looked)
-            with gr.Tab("Add pictures"):
+            with gr.Tab("Add"):
                 place_adding(seat, store, settings, readings, local=local)
-            with gr.Tab("Take it out"):
+            with gr.Tab("Export"):
                 place_taking(seat, store, local=local)
     after = Next.place(
         WELCOME, "sample", sample="Use the sample drawings", other="~Other pictures", compare="Compare backbones"
