@@ -118,7 +118,7 @@ def findings(
         gray: (N,) whether a picture's pixels have no colour, however its file stores them.
     """
     found: list[Finding] = [
-        *_leaks(dataset),
+        *_leaks(dataset, copies),
         *_conflicts(dataset, copies),
         *_labels(dataset, suspects),
         *_shortcuts(dataset, shortcuts),
@@ -132,13 +132,27 @@ def findings(
     return tuple(sorted(found, key=lambda one: GRAVITY[one.severity]))
 
 
-def _leaks(dataset: Dataset) -> Iterator[Finding]:
-    """A group in two given split folders; the copy furthest from training stays, so that test folders keep theirs."""
+def _leaks(dataset: Dataset, copies: Sequence[Group]) -> Iterator[Finding]:
+    """Copies in two given split folders; the one furthest from training stays, so that test folders keep theirs.
+
+    What only belongs together by name or time, and lies in two folders, is a leak or a numbering: for a person to tell.
+    """
+    given = [item.given for item in dataset.items]
+    crowds = [crowd for crowd in copies if len({given[index] for index in crowd}) > 1]
+    seen = {index for crowd in crowds for index in crowd}
     members: dict[int, list[int]] = {}
     for index, group in enumerate(dataset.groups.tolist()):
         members.setdefault(group, []).append(index)
-    given = [item.given for item in dataset.items]
-    crowds = [tuple(crowd) for crowd in members.values() if len({given[index] for index in crowd}) > 1]
+    related = [tuple(m) for m in members.values() if len({given[i] for i in m}) > 1 and not seen & {*m}]
+    if related:
+        yield Finding(
+            kind="leak",
+            title="Perhaps related, in training and test",
+            sentence=f"{count(len(related), 'group')} of pictures that may belong together, by name or time, "
+            f"{'lies' if len(related) == 1 else 'lie'} in more than one split folder.",
+            severity="low",
+            groups=tuple(related),
+        )
     if not crowds:
         return
     kept = [

@@ -39,7 +39,7 @@ class HealthReport:
     Attributes:
         duplicates: groups of pictures that are the same, or nearly.
         conflicts: those of the groups that have more than one label.
-        leaks: groups of pictures that belong together and lie in more than one given split folder.
+        leaks: those of the groups that lie in more than one given split folder.
         shortcuts: what tells the class without the subject.
         findings: all of it with picture indices and suggested fixes, for showing.
         leakage, curve: the price of leakage and what more pictures would bring, where features were looked at.
@@ -119,7 +119,7 @@ def check(
         dataset=dataset,
         duplicates=_named(dataset, crowds),
         conflicts=_named(dataset, _groups_of(found, "conflict")),
-        leaks=_named(dataset, _groups_of(found, "leak")),
+        leaks=_named(dataset, [crowd for crowd in crowds if len({dataset.items[i].given for i in crowd}) > 1]),
         label_suspects=tuple(_told(suspect, dataset) for suspect in suspects),
         shortcuts=tuple(giveaways),
         findings=found,
