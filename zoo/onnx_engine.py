@@ -132,11 +132,16 @@ def open_engine(path: Path, how: How, threads: int) -> Run:
         ImportError: the engine is not installed.
     """
     once = _openvino(path, how, threads) if how.engine == "openvino" else _onnxruntime(path)
-    pool = ThreadPoolExecutor(threads)
+    pool, warm = ThreadPoolExecutor(threads), threading.Event()
 
     def run(batch: NDArray[np.generic]) -> list[NDArray[np.float32]]:
         pieces = [batch[first : first + how.piece] for first in range(0, len(batch), how.piece)]
-        return [np.concatenate(parts) for parts in zip(*pool.map(once, pieces), strict=True)]
+        # The first piece goes alone: two threads at OpenVINO's first use of NumPy wait for each other forever.
+        alone = 0 if warm.is_set() else 1
+        answers = [pool.submit(once, piece).result() for piece in pieces[:alone]]
+        answers += pool.map(once, pieces[alone:])
+        warm.set()
+        return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
 
     return run
 
