@@ -17,14 +17,18 @@ def record_html(known: dict[str, Any]) -> str:
     runs = known["runs"]
     if not runs:
         note = "Each finished run is set against what was foretold of it, here. None has finished on this machine yet."
-        return kit.panel("The studio’s own record", "", note)
+        return _alone(kit.panel("The studio’s own record", "", note))
     lines = "".join(_line(one) for one in known["agreement"] if one["runs"] or one["name"] == "accuracy")
     table = (
         '<div class="tz-scroll" tabindex="0"><table class="tz-table"><thead><tr><th scope="col">Foretold by</th>'
         f'<th scope="col">Runs</th><th scope="col">{term("tau")}</th><th scope="col" class="wide">'
         f"{term('interval')}</th></tr></thead><tbody>{lines}</tbody></table></div>"
     )
-    return kit.panel("The studio’s own record", table, f"{_held(known)} It grows with every run finished here.")
+    return _alone(kit.panel("The studio’s own record", table, f"{_held(known)} It grows with every run finished here."))
+
+
+def _alone(panel: str) -> str:
+    return f'<div class="tz-stack">{panel}</div>'
 
 
 def _held(known: dict[str, Any]) -> str:
