@@ -25,6 +25,7 @@ Pair = tuple[int, int]
 
 COARSE, FINE = 16, 64  # sides of the gray thumbnails that are laid over each other
 NEIGHBOURS = 12
+ALIKE = 0.6  # least cosine of two descriptors; copies measured, cut by a twentieth and recompressed, have 0.72 and more
 DIMENSIONS = 64
 BLOCK = 512
 MOST_LIKENESSES = 4_000_000  # numbers held at once
@@ -61,30 +62,38 @@ def lookalikes(
     if len(chosen) < 2:
         return []
     small = np.stack([_thumbnail(pictures[int(index)], COARSE, "L").astype(np.uint8) for index in chosen])
-    pairs = candidates(small)
+    plain, mirror = candidates(small)
     if hashes is not None:
-        pairs |= set(close_pairs(hashes[chosen]))
+        plain |= set(close_pairs(hashes[chosen]))
     found: set[Pair] = set()
-    for mirrored in (False, True):
+    for pairs, mirrored in ((plain, False), (mirror, True)):
         for part in _parts(sorted(pairs - found), BLOCK):
             found |= _verified(lambda index: pictures[int(chosen[index])], small, part, mirrored)
     return sorted((int(chosen[i]), int(chosen[j])) for i, j in found)
 
 
-def candidates(small: NDArray[np.uint8]) -> set[Pair]:
-    """Index pairs (i < j) of (N, side, side) gray thumbnails that may be copies: nearest, mirrored or not."""
+def candidates(small: NDArray[np.uint8]) -> tuple[set[Pair], set[Pair]]:
+    """Index pairs (i < j) of (N, side, side) gray thumbnails that may be copies, and those that may be mirrored ones.
+
+    They are the nearest neighbours whose descriptors are alike; of few pictures, all.
+    """
     n = len(small)
     if n <= FEW:
-        return {(i, j) for i in range(n) for j in range(i + 1, n)}
+        every = {(i, j) for i in range(n) for j in range(i + 1, n)}
+        return every, set(every)
     plain, mirrored = _descriptors(small)
-    pairs: set[Pair] = set()
+    pairs: tuple[set[Pair], set[Pair]] = (set(), set())
     rows = max(8, min(BLOCK, MOST_LIKENESSES // n))
     for first in range(0, n, rows):
         block = plain[first : first + rows]
-        likeness = np.maximum(block @ plain.T, block @ mirrored.T)
-        likeness[np.arange(len(block)), first + np.arange(len(block))] = -np.inf
-        nearest = np.argpartition(-likeness, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
-        pairs |= {(min(first + i, j), max(first + i, j)) for i, row in enumerate(nearest.tolist()) for j in row}
+        for found, others in zip(pairs, (plain, mirrored), strict=True):
+            likeness = block @ others.T
+            likeness[np.arange(len(block)), first + np.arange(len(block))] = -np.inf
+            nearest = np.argpartition(-likeness, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
+            alike = np.take_along_axis(likeness, nearest, axis=1) >= ALIKE
+            ones, others_at = first + np.nonzero(alike)[0], nearest[alike]
+            low, high = np.minimum(ones, others_at), np.maximum(ones, others_at)
+            found.update(zip(low.tolist(), high.tolist(), strict=True))
     return pairs
 
 
