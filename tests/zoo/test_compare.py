@@ -148,7 +148,7 @@ def test_a_backbone_whose_weights_turn_out_damaged_drops_out_and_the_rest_goes_o
     found = list(compare(dataset, Question(backbones=TWO), store, settings))[-1]
     assert [report.card.id for report in found.reports] == [TWO[0]]
     assert [row["id"] for row in found.unavailable] == [TWO[1]]
-    with pytest.raises(BackboneUnavailable, match="do not fit"):
+    with pytest.raises(BackboneUnavailable, match="cannot be read"):
         list(compare(dataset, Question(backbones=TWO[1:]), store, settings))
 
 
