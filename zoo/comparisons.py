@@ -5,9 +5,7 @@ The page stays light and quick. Neither a reload nor the death of the page stops
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,13 +14,13 @@ from typing import Any
 
 import psutil
 
+from zoo.background import identity, living, spawn
 from zoo.compare import EMBEDDED, Question, compare
 from zoo.dataset import Dataset
 from zoo.errors import BadPlan, NotFound, StudioError
-from zoo.settings import Settings, child_environment
+from zoo.settings import Settings
 from zoo.store import Store, checked_id, new_id, read_json, write_json
 
-ROOT = Path(__file__).resolve().parent.parent
 STARTING = 20.0  # seconds a comparison may take to write its first word
 
 
@@ -117,17 +115,7 @@ class Comparisons:
 
     def _spawn(self, folder: Path) -> None:
         self._children = [child for child in self._children if child.poll() is None]
-        with (folder / "log.txt").open("ab") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "zoo", "answer", str(folder), "--home", str(self._settings.home)],
-                cwd=ROOT,
-                env=child_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._children.append(child)
+        self._children.append(spawn("answer", str(folder), self._settings.home, folder / "log.txt"))
 
     def _alive(self, folder: Path, asked_at: float) -> bool:
         self._children = [child for child in self._children if child.poll() is None]
@@ -138,7 +126,7 @@ class Comparisons:
 
 def answer(folder: Path, store: Store, settings: Settings) -> None:
     """Be the process of the comparison in ``folder``: one at a time on this machine, so that timings mean something."""
-    write_json(folder / "process.json", {"pid": os.getpid(), "started": psutil.Process().create_time()})
+    write_json(folder / "process.json", identity())
     if (folder / "STOP").exists():
         return
     asked = read_json(folder / "question.json")
@@ -186,13 +174,4 @@ class _Teller:
 
 
 def _process(folder: Path) -> psutil.Process | None:
-    """The comparison's process if it lives; its number alone may have gone to another."""
-    known = read_json(folder / "process.json")
-    if known is None:
-        return None
-    try:
-        process = psutil.Process(known["pid"])
-        same = abs(process.create_time() - known["started"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return None
-    return process if same else None
+    return living(read_json(folder / "process.json"))

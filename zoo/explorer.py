@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.probe import LAMBDAS, Floats, Ints, _rarer, accuracy_interval, even, spectrum
+from zoo.probe import LAMBDAS, ROUNDING, Floats, Ints, accuracy_interval, even, fair, spectrum
 
 Doubles = NDArray[np.float64]
 MOST = 20_000  # pictures; more would not fit into a page's memory
@@ -136,12 +136,12 @@ class Desk:
 
     def _fair(self) -> Doubles:
         """Left-out scores as if leaving a picture out did not make its class rarer, as ``ridge`` predicts by."""
-        return self._left_out + _rarer(self.y, self.groups, self._targets.shape[1])
+        return fair(self._left_out, self.y, self.groups)
 
     def _lay(self, features: Doubles, y: Ints, groups: Ints | None, classes: int) -> None:
         self._even, self._groups = features, groups
         self._y = np.asarray(y, dtype=np.int64).copy()
-        self._u, self._variance = spectrum(features - features.mean(axis=0))
+        self._u, self._variance = spectrum(features - features.mean(axis=0), len(features) * ROUNDING)
         mean_variance = self._variance.sum() / features.shape[1] or 1.0
         self._weights = self._variance / (self._variance + LAMBDAS[:, None] * mean_variance)  # (20, k)
         self._leverage = 1 / len(y) + self._weights @ (self._u**2).T  # (20, N)

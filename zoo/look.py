@@ -9,17 +9,15 @@ from __future__ import annotations
 import io
 import os
 import subprocess
-import sys
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from zoo import sources
+from zoo.background import identity, living, spawn
 from zoo.dataset import Dataset
 from zoo.errors import StudioError
 from zoo.explorer import MAPPED, neighbours_map
@@ -27,12 +25,11 @@ from zoo.features import Extractor
 from zoo.findings import Finding, findings
 from zoo.health import JUDGES, HealthReport, check
 from zoo.pictures import see
-from zoo.settings import Settings, child_environment
+from zoo.settings import Settings
 from zoo.shortcuts import Shortcut
 from zoo.store import Store, checked_id, read_json, write_bytes, write_json
 from zoo.suspects import Suspect
 
-ROOT = Path(__file__).resolve().parent.parent
 PAIR = 2
 
 Floats = NDArray[np.float32]
@@ -102,16 +99,7 @@ class Looks:
         if self.read(dataset)["state"] == "running":
             return
         folder = _folder(self._store, dataset)
-        with (folder / "log.txt").open("ab") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "zoo", "look", dataset, "--home", str(self._settings.home)],
-                cwd=ROOT,
-                env=child_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        child = spawn("look", dataset, self._settings.home, folder / "log.txt")
         self._children.append(child)
         _tell(folder, child.pid, state="running", message="Starting.", done=0, total=0)
 
@@ -119,13 +107,13 @@ class Looks:
         """State ("", "running", "finished", "failed"), message, and how far it is."""
         self._children = [child for child in self._children if child.poll() is None]
         found: dict[str, Any] = read_json(_folder(self._store, dataset) / "state.json") or {"state": ""}
-        if found["state"] == "running" and _process(found) is None:
+        if found["state"] == "running" and living(found) is None:
             found |= {"state": "failed", "message": "The look ended early. Start it again: what it knew is kept."}
         return found
 
     def stop(self, dataset: str) -> None:
         """End it; features it computed are kept."""
-        process = _process(read_json(_folder(self._store, dataset) / "state.json") or {})
+        process = living(read_json(_folder(self._store, dataset) / "state.json"))
         if process is not None:
             process.terminate()
         write_json(_folder(self._store, dataset) / "state.json", {"state": "", "message": "Stopped."})
@@ -237,14 +225,5 @@ def _save(path: Path, rows: Floats) -> None:
 
 
 def _tell(folder: Path, pid: int, **changes: Any) -> None:
-    with suppress(psutil.NoSuchProcess):
-        write_json(folder / "state.json", {"pid": pid, "began": psutil.Process(pid).create_time()} | changes)
-
-
-def _process(state: dict[str, Any]) -> psutil.Process | None:
-    try:
-        process = psutil.Process(state["pid"])
-        same = abs(process.create_time() - state["began"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
-    except (KeyError, psutil.NoSuchProcess):
-        return None
-    return process if same else None
+    if known := identity(pid):
+        write_json(folder / "state.json", known | changes)

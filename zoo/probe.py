@@ -19,6 +19,7 @@ Ints = NDArray[np.int64]
 FEW_GROUPS = 10
 IN_MEMORY = 8_192  # rows; a probe of more reads its features block by block
 BLOCK = 4_096
+ROUNDING = 1e-12  # variance a row, of rows of length 1, below which it is that of rounding
 LAMBDAS = 10.0 ** np.linspace(-3, 6, 20)  # times tr(FᵀF)/D
 
 
@@ -96,7 +97,7 @@ def streamed(x: Floats, y: Ints, groups: Ints | None = None, classes: int | None
         _forget(x)
     mean, share = total / n, np.bincount(y, minlength=count) / n
     variance, v = np.linalg.eigh(gram - n * np.outer(mean, mean))
-    keep = variance > variance[-1] * 1e-10
+    keep = variance > max(variance[-1] * 1e-10, n * ROUNDING)
     variance, v = variance[keep], v[:, keep] / np.sqrt(variance[keep])
     projected = v.T @ (cross - n * np.outer(mean, share))
     weights = [variance / (variance + penalty * (variance.sum() / d or 1.0)) for penalty in LAMBDAS]
@@ -117,14 +118,18 @@ def streamed(x: Floats, y: Ints, groups: Ints | None = None, classes: int | None
 
 
 def _probe(scores: NDArray[np.float64], penalty: float, y: Ints, groups: Ints | None) -> Probe:
-    """The probe of left-out ``scores``.
-
-    Without a picture its class is rarer among the others, so that leaving out is right less often than chance where
-    there is nothing to learn. The prediction therefore starts from the class shares of all pictures.
-    """
-    predicted = (scores + _rarer(y, groups, scores.shape[1])).argmax(axis=1).astype(np.int64)
+    predicted = fair(scores, y, groups).argmax(axis=1).astype(np.int64)
     right = predicted == y
     return Probe(predicted, scores, float(right.mean()), accuracy_interval(right, groups), penalty)
+
+
+def fair(scores: NDArray[np.float64], y: Ints, groups: Ints | None) -> NDArray[np.float64]:
+    """(N, C) left-out ``scores`` that start from the class shares of all pictures, rounded so that ties are ties.
+
+    Without a picture its class is rarer among the others, so that leaving out is right less often than chance where
+    there is nothing to learn.
+    """
+    return np.asarray((scores + _rarer(y, groups, scores.shape[1])).round(9))
 
 
 def _rarer(y: Ints, groups: Ints | None, classes: int) -> NDArray[np.float64]:
@@ -135,8 +140,8 @@ def _rarer(y: Ints, groups: Ints | None, classes: int) -> NDArray[np.float64]:
     out = np.zeros((len(size), classes))
     np.add.at(out, (member, y), 1)
     left = np.maximum(n - size, 1)[:, None]
-    rarer: NDArray[np.float64] = share - (n * share - out) / left
-    return rarer[member]
+    less: NDArray[np.float64] = share - (n * share - out) / left
+    return less[member]
 
 
 def _pieces(n: int, crowds: list[Ints], block: int) -> Iterator[tuple[Ints, list[Ints]]]:
@@ -233,17 +238,17 @@ def knn(x: Floats, y: Ints, groups: Ints | None = None, k: int = 5) -> NDArray[n
 
 def _basis(f: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """``spectrum`` of the centred rows."""
-    return spectrum(f - f.mean(axis=0))
+    return spectrum(f - f.mean(axis=0), len(f) * ROUNDING)
 
 
-def spectrum(f: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Left singular vectors (N, k) and squared singular values (k,) of the rows, by the smaller Gram matrix."""
+def spectrum(f: NDArray[np.float64], least: float = 0.0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Left singular vectors (N, k) and squared singular values (k,) above ``least``, by the smaller Gram matrix."""
     if len(f) <= f.shape[1]:
         variance, u = np.linalg.eigh(f @ f.T)
     else:
         variance, v = np.linalg.eigh(f.T @ f)
         u = f @ v
-    keep = variance > variance[-1] * 1e-10
+    keep = variance > max(variance[-1] * 1e-10, least)
     u, variance = u[:, keep], variance[keep]
     return u if len(f) <= f.shape[1] else u / np.sqrt(variance), variance
 

@@ -141,3 +141,8 @@ def test_few_groups_count_for_no_more_than_they_are() -> None:
     assert accuracy_interval(right, np.zeros(100, dtype=np.int64)) == wilson(0.75, 1)
     assert accuracy_interval(right, np.arange(100) // 50) == wilson(0.75, 2)
     assert accuracy_interval(right, np.arange(100)) == accuracy_interval(right)
+
+
+def test_a_feature_that_all_pictures_share_tells_nothing_however_many_there_are() -> None:
+    x, y = np.ones((400, 3)), np.arange(400) % 2
+    assert streamed(x, y, block=64).accuracy == ridge(x, y).accuracy < 0.6

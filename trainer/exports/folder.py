@@ -67,18 +67,11 @@ def certify(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
 def _by_timm(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]:
     """(N, C) probabilities as anyone with timm gets them."""
     import timm
-    import torch
-    from PIL import Image
     from timm.data import create_transform, resolve_data_config
 
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     transform = create_transform(**resolve_data_config({}, model=model), is_training=False)
-    rows = []
-    with torch.inference_mode():
-        for path in paths:
-            x = transform(Image.fromarray(read_picture(path)))[None]
-            rows.append(model(x).softmax(1).double().numpy()[0])
-    return np.stack(rows)
+    return _rows(model, transform, paths)
 
 
 def _by_transformers(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]:
@@ -99,7 +92,6 @@ def _by_transformers(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]
 def _by_torchvision(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]:
     """(N, C) probabilities as anyone with torchvision gets them from the numbers in ``config.json``."""
     import torch
-    from PIL import Image
     from safetensors.torch import load_file
     from torchvision import models
     from torchvision.transforms import v2
@@ -119,12 +111,16 @@ def _by_torchvision(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]:
             v2.Normalize(shown["mean"], shown["std"]),
         ]
     )
-    rows = []
+    return _rows(model, transform, paths)
+
+
+def _rows(model: Any, transform: Any, paths: Sequence[Path]) -> NDArray[np.float64]:
+    import torch
+    from PIL import Image
+
     with torch.inference_mode():
-        for path in paths:
-            x = transform(Image.fromarray(read_picture(path)))[None]
-            rows.append(model(x).softmax(1).double().numpy()[0])
-    return np.stack(rows)
+        shown = (transform(Image.fromarray(read_picture(path)))[None] for path in paths)
+        return np.stack([model(x).softmax(1).double().numpy()[0] for x in shown])
 
 
 LOADERS = {"timm": _by_timm, "transformers": _by_transformers, "torchvision": _by_torchvision}
