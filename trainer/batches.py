@@ -8,16 +8,38 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import nn
 from torch.utils.data import Dataset, Sampler
 
+from trainer.job import Job
+from trainer.networks import embed
 from zoo.backbone import Picture, Preprocessing
-from zoo.network import RESAMPLING, fit
+from zoo.network import RESAMPLING, fit, normalised
 from zoo.pictures import Pictures
+
+Rows = Dataset[tuple[NDArray[Any], int]]
+
+
+class Material(Protocol):
+    """What a network is trained on: pictures, or whatever a strategy made of them beforehand."""
+
+    def dataset(self, epoch: int) -> Rows:
+        """Pairs of an array and a label, by a picture's index in the job's dataset; arrays of one shape."""
+        ...
+
+    def inputs(self, batch: torch.Tensor, device: torch.device) -> torch.Tensor:
+        """What the network eats, from arrays of ``dataset`` stacked."""
+        ...
+
+    def embed(self, network: nn.Module, indices: NDArray[np.int64], device: torch.device) -> NDArray[np.float32]:
+        """(len(indices), D): what the last layer reads of each picture, in evaluation mode."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -54,7 +76,7 @@ def _crop_box(height: int, width: int, least: float, rng: np.random.Generator) -
     return left, top, left + side, top + side
 
 
-class TrainingPictures(Dataset[tuple[NDArray[np.uint8], int]]):
+class TrainingPictures(Rows):
     """Pairs of an augmented picture (size, size, 3) and its label, for the pictures at ``indices``."""
 
     def __init__(
@@ -66,9 +88,27 @@ class TrainingPictures(Dataset[tuple[NDArray[np.uint8], int]]):
     def __len__(self) -> int:
         return len(self._y)
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], int]:
+    def __getitem__(self, index: int) -> tuple[NDArray[Any], int]:
         rng = np.random.default_rng((self._seed, self._epoch, index))
         return self._augmentation(self._pictures[index], rng), int(self._y[index])
+
+
+class Augmented:
+    """The material that is the job's own pictures, augmented anew each epoch."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._augmentation = Augmentation(job.preprocessing, job.plan.crop, job.plan.flip)
+
+    def dataset(self, epoch: int) -> Rows:
+        job = self._job
+        return TrainingPictures(job.pictures, job.dataset.y, self._augmentation, job.plan.seed, epoch)
+
+    def inputs(self, batch: torch.Tensor, device: torch.device) -> torch.Tensor:
+        return normalised(batch, self._job.preprocessing, device)
+
+    def embed(self, network: nn.Module, indices: NDArray[np.int64], device: torch.device) -> NDArray[np.float32]:
+        return embed(network, self._job.shown(indices), self._job.preprocessing, device)
 
 
 class Batches(Sampler[list[int]]):

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trainer.batches import Augmentation, Batches, TrainingPictures
+from trainer.batches import Augmented, Batches, Material
 from trainer.checkpoint import Checkpoints
 from trainer.events import Epoch, Event, Started, Step, Stopped
 from trainer.head import log_loss, softmax
 from trainer.job import Job
-from trainer.networks import embed, logits
+from trainer.networks import logits
 from trainer.optimizer import optimizer_for, share_of_rate
 from zoo.errors import BadPlan
 from zoo.forward import device as best_device
@@ -51,9 +51,13 @@ class Position:
     history: list[float] = field(default_factory=list)
 
 
-def finetune(job: Job, network: nn.Module) -> Iterator[Event | nn.Module]:
-    """Train all of ``network``; yield events, then the network with the best weights, or a ``Stopped``."""
-    tuning = _Tuning(job, network)
+def finetune(job: Job, network: nn.Module, material: Material | None = None) -> Iterator[Event | nn.Module]:
+    """Train what of ``network`` requires gradients; yield events, then it with the best weights, or a ``Stopped``.
+
+    Args:
+        material: what it is trained on, the job's pictures unless told.
+    """
+    tuning = _Tuning(job, network, material or Augmented(job))
     plan, at = job.plan, tuning.at
     yield tuning.started()
     while at.epoch < plan.epochs and not tuning.settled() and not tuning.spent():
@@ -69,12 +73,12 @@ def finetune(job: Job, network: nn.Module) -> Iterator[Event | nn.Module]:
 class _Tuning:
     """The moving parts of one fine-tuning."""
 
-    def __init__(self, job: Job, network: nn.Module) -> None:
+    def __init__(self, job: Job, network: nn.Module, material: Material) -> None:
         import torch
         from timm.utils import ModelEmaV3
 
         plan = job.plan
-        self.job, self.plan = job, plan
+        self.job, self.plan, self.material = job, plan, material
         torch.manual_seed(plan.seed)
         self.accelerator = _accelerator(plan.precision, plan.accumulate)
         self.rows = job.split.of("train")
@@ -86,7 +90,6 @@ class _Tuning:
         per_epoch = max(len(self.rows) // self.size // self.accelerator.num_processes, 1)
         self.steps_an_epoch = math.ceil(per_epoch / plan.accumulate)
         self.steps = self.steps_an_epoch * plan.epochs
-        network.requires_grad_(True)
         self.frozen_norm = len(self.rows) < FROZEN_NORM_BELOW or self.size < 32
         optimizer = optimizer_for(network, plan)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of_rate(step, self.steps))
@@ -130,7 +133,7 @@ class _Tuning:
         since, losses = time.perf_counter(), list[float]()
         for pictures, labels in loader:
             with accelerator.accumulate(self.model):
-                x = self._input(pictures)
+                x = self.material.inputs(pictures, accelerator.device)
                 truth = labels.to(accelerator.device)
                 with accelerator.autocast():
                     said = self.model(x)
@@ -168,9 +171,7 @@ class _Tuning:
         at = self.at
         rows = self.job.split.of("select")
         y, average = self.job.dataset.y[rows], self.average.module
-        shown = self.job.shown(rows)
-        rows_read = embed(average, shown, self.job.preprocessing, self.accelerator.device)
-        probabilities = softmax(logits(average, rows_read))
+        probabilities = softmax(logits(average, self.material.embed(average, rows, self.accelerator.device)))
         loss = log_loss(probabilities, y)
         right = probabilities.argmax(axis=1) == y
         if not math.isfinite(loss):
@@ -208,9 +209,8 @@ class _Tuning:
         import torch
         from torch.utils.data import DataLoader
 
-        plan, job, at = self.plan, self.job, self.at
-        augmentation = Augmentation(job.preprocessing, plan.crop, plan.flip)
-        shown = TrainingPictures(job.pictures, job.dataset.y, augmentation, plan.seed, at.epoch)
+        plan, at = self.plan, self.at
+        shown = self.material.dataset(at.epoch)
         several = self.accelerator.num_processes
         batches = Batches(self.rows, self.size, plan.seed, at.epoch, several, at.batch * several)
         own = torch.Generator().manual_seed(plan.seed)  # else each loader draws from the state that dropout needs
@@ -221,13 +221,10 @@ class _Tuning:
 
         self.model.train()
         for module in self.model.modules():
-            if self.frozen_norm and isinstance(module, _BatchNorm):
+            own = list(module.parameters())
+            frozen = own and not any(parameter.requires_grad for parameter in own)
+            if frozen or (self.frozen_norm and isinstance(module, _BatchNorm)):
                 module.eval()
-
-    def _input(self, pictures: torch.Tensor) -> torch.Tensor:
-        from zoo.network import normalised
-
-        return normalised(pictures, self.job.preprocessing, self.accelerator.device)
 
     def _together(self, counted: torch.Tensor) -> tuple[float, float, float]:
         """Mean loss, and sums of right and seen, over all processes."""

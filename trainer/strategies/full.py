@@ -42,6 +42,7 @@ class Full:
         yield Progress(stage="head", done=len(rows), total=len(rows))
         network = job.backbone.network(classes)
         set_head(network, head.weight, head.bias)
+        network.requires_grad_(True)
         for event in finetune(job, network):
             if isinstance(event, Event):
                 yield event
