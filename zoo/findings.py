@@ -343,6 +343,8 @@ def _sizes(dataset: Dataset) -> Iterator[Finding]:
         return
     area = size.prod(axis=1)
     middle = float(np.median(area[known]))
+    nearest = np.flatnonzero(known)[np.abs(area[known] - middle).argmin()]
+    typical = f"{size[nearest, 0]:.0f} × {size[nearest, 1]:.0f}"
     long = np.abs(np.log(np.maximum(size[:, 0], 1) / np.maximum(size[:, 1], 1)))
     usual = float(np.median(long[known]))
     small = known & ((size.min(axis=1) < TINY) & (area < middle / 2) | (area < middle / FAR))
@@ -357,8 +359,8 @@ def _sizes(dataset: Dataset) -> Iterator[Finding]:
             yield Finding(
                 kind="size",
                 title=f"Pictures {what}",
-                sentence=f"{count(len(pictures), 'picture is', 'pictures are')} {what} beside the others (the middle "
-                f"one has {middle / 1e6:.2g} megapixels).",
+                sentence=f"{count(len(pictures), 'picture is', 'pictures are')} {what} beside the others: half of all "
+                f"have fewer than {pixels(middle)}, about {typical}.",
                 severity="low",
                 groups=(pictures,),
                 fix=Fix("remove", f"Remove {count(len(pictures), 'picture')}", pictures),
@@ -370,6 +372,14 @@ def _sizes(dataset: Dataset) -> Iterator[Finding]:
             sentence=f"Half of the pictures have a side below {TINY} pixels: backbones have learned from larger ones.",
             severity="low",
         )
+
+
+def pixels(area: float) -> str:
+    """So many pixels as a person says it: "28 thousand pixels"."""
+    for size, name in ((1e6, "million"), (1e3, "thousand")):
+        if area >= size:
+            return f"{area / size:.{0 if area >= 10 * size else 1}f} {name} pixels"
+    return f"{area:.0f} pixels"
 
 
 def count(number: int, one: str, several: str = "") -> str:

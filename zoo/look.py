@@ -104,9 +104,12 @@ class Looks:
         _tell(folder, child.pid, state="running", message="Starting.", done=0, total=0)
 
     def read(self, dataset: str) -> dict[str, Any]:
-        """State ("", "running", "finished", "failed"), message, and how far it is."""
+        """State ("", "running", "finished", "failed"), message, and how far it is; "" once its features are evicted."""
         self._children = [child for child in self._children if child.poll() is None]
-        found: dict[str, Any] = read_json(_folder(self._store, dataset) / "state.json") or {"state": ""}
+        folder = _folder(self._store, dataset)
+        found: dict[str, Any] = read_json(folder / "state.json") or {"state": ""}
+        if found["state"] == "finished" and not (folder / "features.npy").exists():
+            return {"state": ""}
         if found["state"] == "running" and living(found) is None:
             found |= {"state": "failed", "message": "The look ended early. Start it again: what it knew is kept."}
         return found
@@ -201,7 +204,11 @@ def _rows(dataset: Dataset, store: Store, name: str) -> Floats | None:
     wanted = [row.get(item.file, -1) for item in dataset.items]
     if -1 in wanted:
         return None
-    found: Floats = np.load(folder / name, mmap_mode="r", allow_pickle=False)[wanted]
+    try:
+        os.utime(folder / name)  # used, so that eviction takes others first
+        found: Floats = np.load(folder / name, mmap_mode="r", allow_pickle=False)[wanted]
+    except FileNotFoundError:  # evicted a moment ago
+        return None
     return found
 
 

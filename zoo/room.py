@@ -26,7 +26,7 @@ class Cached:
 
 
 def cached(store: Store) -> list[Cached]:
-    """Decoded pictures and features, the longest unused first."""
+    """Decoded pictures, features, and what thorough looks measured, the longest unused first."""
     return sorted(_cached(store), key=lambda one: one.used)
 
 
@@ -82,6 +82,7 @@ def amount(length: int) -> str:
 
 def _cached(store: Store) -> Iterator[Cached]:
     paths = [*store.pictures.glob("*.bin"), *store.pictures.glob("known-*"), *store.features.glob("*/*.npz")]
+    paths += store.datasets.glob("looks/*/*.npy")
     for path in paths:
         with suppress(FileNotFoundError):
             found = path.stat()
