@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.conformal import prediction_set
 from trainer.head import softmax
 from trainer.networks import embedded, logits
-from trainer.novelty import Gate, prediction_set
+from trainer.novelty import Gate
 from zoo import saved
 from zoo.backbone import Picture, Preprocessing
 from zoo.decode import shrink

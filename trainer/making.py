@@ -132,8 +132,8 @@ def evaluate(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     import numpy as np
 
     from trainer.classifier import Classifier
+    from trainer.conformal import prediction_set
     from trainer.evaluation import evaluate as judge
-    from trainer.novelty import prediction_set
     from zoo.pictures import SIDE, Pictures
 
     classifier = Classifier.load(_classifier(chosen.classifier, settings))

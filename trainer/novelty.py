@@ -1,7 +1,7 @@
-"""Does a picture look like anything the classifier was trained on? And which answers are still possible?
+"""Does a picture look like anything the classifier was trained on?
 
 The gate is a Mahalanobis distance to the nearest class mean under one shrunk covariance (Lee et al., NeurIPS 2018;
-Ledoit & Wolf 2004), on L2-normalised features. The set is split-conformal with adaptive scores (Romano et al., 2020).
+Ledoit & Wolf 2004), on L2-normalised features.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from zoo.errors import BadClassifier
 from zoo.probe import unit
 
 ACCEPT = 0.95  # share of familiar pictures the gate lets through
-MISS = 0.1  # how often a prediction set may lack the truth
 
 
 @dataclass(frozen=True)
@@ -78,27 +77,3 @@ def fit_gate(x: NDArray[np.float32], y: NDArray[np.int64], calibration: NDArray[
     if len(calibration) < math.ceil(1 / (1 - ACCEPT)):
         return gate
     return Gate(gate.means, gate.whiten, float(np.quantile(gate.distance(calibration), ACCEPT)))
-
-
-def set_threshold(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> float | None:
-    """Probability mass a set must reach to hold the truth 9 times of 10; None below ⌈1/0.1⌉ − 1 calibration pictures.
-
-    Args:
-        probabilities: (M, C) of calibration pictures; y: (M,) their labels.
-    """
-    m = len(y)
-    if m < math.ceil(1 / MISS) - 1:
-        return None
-    order = np.argsort(-probabilities, axis=1, kind="stable")
-    mass = np.cumsum(np.take_along_axis(probabilities, order, axis=1), axis=1)
-    place = (order == y[:, None]).argmax(axis=1)
-    needed = np.sort(mass[np.arange(m), place])
-    rank = math.ceil((m + 1) * (1 - MISS))
-    return float(needed[rank - 1]) if rank <= m else 1.0
-
-
-def prediction_set(probabilities: NDArray[np.float64], threshold: float) -> list[int]:
-    """Classes, likeliest first, up to and including the one at which their mass reaches ``threshold``."""
-    order = np.argsort(-probabilities, kind="stable")
-    mass = np.cumsum(probabilities[order])
-    return [int(index) for index in order[: int(np.searchsorted(mass, threshold - 1e-12)) + 1]]

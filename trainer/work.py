@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.classifier import save
+from trainer.conformal import set_threshold, thresholds
 from trainer.evaluation import evaluate, fit_temperature
 from trainer.events import Finished, Progress, Stopped
+from trainer.evidence import MOST_TRAINING, NUMBERS, Evidence
 from trainer.folder import RunFolder, stop_requested
 from trainer.head import softmax
 from trainer.job import Job, Trained
 from trainer.networks import logits, soften
-from trainer.novelty import fit_gate, set_threshold
+from trainer.novelty import Gate, fit_gate
 from trainer.strategies import strategy
+from zoo.dataset import PARTS, Part
 from zoo.forward import keep_freed_memory, use_threads
 from zoo.settings import Settings, launched_rank
 from zoo.store import write_json
@@ -62,15 +66,17 @@ def _finish(job: Job, trained: Trained, begun: float) -> Finished:
     log = RunFolder(job.folder).log
     data, part = job.dataset, job.split
     log.append(Progress(stage="calibration", done=0, total=1))
-    known, calibration, test = (part.of("train", "select"), part.of("calibration"), part.of("test"))
-    calibration = calibration[np.isin(data.y[calibration], data.y[known])]  # a class it cannot name tells nothing
-    held = trained.embed(calibration)
+    seen = {name: trained.embed(part.of(name)) for name in PARTS}
+    learned = np.concatenate([part.of("train"), part.of("select")])
+    calibration, test = part.of("calibration"), part.of("test")
+    able = np.isin(data.y[calibration], data.y[learned])  # a class it cannot name tells nothing
+    calibration, held = calibration[able], seen["calibration"][able]
     temperature = fit_temperature(logits(trained.network, held), data.y[calibration])
     soften(trained.network, temperature)
     sure = softmax(logits(trained.network, held))
-    gate = fit_gate(trained.embed(known), data.y[known], held, len(data.classes))
+    gate = fit_gate(np.concatenate([seen["train"], seen["select"]]), data.y[learned], held, len(data.classes))
     log.append(Progress(stage="test", done=0, total=len(test)))
-    probabilities = softmax(logits(trained.network, trained.embed(test)))
+    probabilities = softmax(logits(trained.network, seen["test"]))
     names = tuple(data.items[index].name for index in test)
     report = evaluate(probabilities, data.y[test], data.classes, names, data.groups[test])
     for row in report.get("hardest", []):
@@ -82,16 +88,34 @@ def _finish(job: Job, trained: Trained, begun: float) -> Finished:
         "temperature": temperature,
         "temperature_folded": True,
         "set_threshold": set_threshold(sure, data.y[calibration]),
+        "set_thresholds": thresholds(sure, data.y[calibration]),
         "unknown_threshold": gate.threshold if np.isfinite(gate.threshold) else None,
         "test": short,
         "passport": _passport(job),
     }
+    _evidence(job, trained, seen, gate).save(job.folder)
     save(trained.network, job.folder / "classifier", data.classes, job.preprocessing, facts, gate)
     return Finished(
         test=short | {"expected": trained.expected},
         seconds=time.perf_counter() - begun,
         forward_seconds=trained.forward_seconds,
         peak_rss_mb=_peak_rss_mb(),
+    )
+
+
+def _evidence(job: Job, trained: Trained, seen: dict[Part, NDArray[np.float32]], gate: Gate) -> Evidence:
+    """What the finished classifier makes of the pictures of each part, whose features are in ``seen``."""
+    rows, features = [job.split.of(name) for name in PARTS], list(seen.values())
+    kept = np.sort(np.random.default_rng(job.plan.seed).permutation(len(rows[0]))[:MOST_TRAINING])
+    rows[0], features[0] = rows[0][kept], features[0][kept]
+    x = np.concatenate(features)
+    threshold = gate.threshold if np.isfinite(gate.threshold) else np.nan
+    return Evidence(
+        np.concatenate(rows),
+        np.repeat(np.arange(len(PARTS), dtype=np.uint8), [len(part) for part in rows]),
+        softmax(logits(trained.network, x)).astype(np.float32),
+        (gate.distance(x) / threshold).astype(np.float32),
+        (x if x.size <= NUMBERS else x[:, :0]).astype(np.float16),
     )
 
 
