@@ -50,7 +50,7 @@ def place(seat: Seat, store: Store, settings: Settings, *, local: bool) -> None:
             undo = gr.Button("Undo", visible=False, scale=0, min_width=90)
         looked = gr.State(0)
         _measuring(seat, looks, looked)
-        with gr.Tabs():
+        with gr.Tabs(overflow_behavior="wrap"):
             with gr.Tab("Overview"):
                 overview = gr.HTML()
             with gr.Tab("Findings"):
