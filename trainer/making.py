@@ -13,7 +13,8 @@ from trainer.exports import empty_folder
 from trainer.plans import suggest
 from trainer.run import Run
 from trainer.runs import Runs
-from zoo.command import Command, positive, tell, whole
+from zoo.columns import Columns
+from zoo.command import Command, data, positive, tell, whole
 from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset, Split, split
 from zoo.errors import BadPicture, BadPlan, NotFound
@@ -27,7 +28,7 @@ def fit(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     if chosen.out is not None:
         empty_folder(chosen.out)  # before the work, not after it
     store = Store(settings.home)
-    dataset = intake(chosen.data, store, settings, _told)
+    dataset = intake(chosen.data, store, settings, _told, _columns(chosen))
     plan = suggest(
         Comparisons(store, settings).latest(dataset.id),
         dataset,
@@ -138,7 +139,7 @@ def evaluate(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
     classifier = Classifier.load(_classifier(chosen.classifier, settings))
     store = Store(settings.home)
-    dataset = intake(chosen.data, store, settings, _told)
+    dataset = intake(chosen.data, store, settings, _told, _columns(chosen))
     strange = [label for label in dataset.classes if label not in classifier.classes]
     if strange:
         raise BadPlan(
@@ -212,13 +213,17 @@ def _classifier(given: str, settings: Settings) -> Path:
     return Runs(Store(settings.home), settings).classifier(given)
 
 
+def _columns(chosen: argparse.Namespace) -> Columns:
+    return Columns(chosen.image, chosen.label, chosen.split, chosen.group)
+
+
 def _told(stage: str, done: int, total: int) -> None:
     if total and done == total:
         tell(f"{stage} {done}/{total}")
 
 
 def _fit_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", metavar="DATA", help="a folder of class folders, a .zip or .tar of one, or: sample")
+    data(parser)
     parser.add_argument("--backbone", metavar="ID", help="source/name; else the advice of the last comparison")
     parser.add_argument("--strategy", default="auto", metavar="S", help="auto, linear_head or full")
     parser.add_argument("--budget", type=positive, metavar="SECONDS", help="no new epoch is begun after these")
@@ -236,7 +241,7 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("classifier", metavar="CLASSIFIER", help="its folder, or the id of a finished run")
-    parser.add_argument("data", metavar="DATA", help="pictures in class folders")
+    data(parser)
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:

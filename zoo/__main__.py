@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.command import Command, counting, main, positive, tell, whole
+from zoo.command import Command, counting, data, main, positive, tell, whole
 from zoo.settings import Settings
 from zoo.store import Store, write_bytes
 
@@ -79,7 +79,7 @@ def _dataset(chosen: argparse.Namespace, store: Store, settings: Settings) -> Da
 def _columns(chosen: argparse.Namespace) -> Columns:
     from zoo.columns import Columns
 
-    return Columns(chosen.image or "", chosen.label or "", chosen.split or "", chosen.group or "")
+    return Columns(chosen.image, chosen.label, chosen.split, chosen.group)
 
 
 def list_backbones(chosen: argparse.Namespace, settings: Settings) -> list[dict[str, Any]]:
@@ -183,28 +183,17 @@ def told(stage: str, done: int, total: int) -> None:
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
-    _data(parser)
+    data(parser)
     parser.add_argument("--quick", action="store_true", help="do not doubt labels, which needs two backbones' features")
 
 
-def _data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "data",
-        metavar="DATA",
-        help="a folder of class folders, an archive of one, a .csv or .parquet, hf://datasets/OWNER/NAME, or: sample",
-    )
-    for name, what in (("image", "pictures"), ("label", "labels"), ("group", "what belongs together")):
-        parser.add_argument(f"--{name}", metavar="COLUMN", help=f"column of a table that holds the {what}")
-    parser.add_argument("--split", metavar="COLUMN", help="column of a table that holds train, val or test")
-
-
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    _data(parser)
+    data(parser)
     parser.add_argument("more", metavar="MORE", help="what to add, as DATA; DATA may be a dataset's id here")
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    _data(parser)
+    data(parser)
     parser.add_argument("--format", choices=("folder", "parquet"), default="folder")
     parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="a folder that is new or empty")
     parser.add_argument("--seed", type=whole, default=0, metavar="S")
@@ -212,12 +201,12 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _repair_arguments(parser: argparse.ArgumentParser) -> None:
-    _data(parser)
+    data(parser)
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line a file there, too")
 
 
 def _compare_arguments(parser: argparse.ArgumentParser) -> None:
-    _data(parser)
+    data(parser)
     parser.add_argument("--backbones", nargs="+", metavar="ID", help="source/name; the embedded ones unless given")
     parser.add_argument("--budget", type=positive, metavar="SECONDS", help="look at fewer pictures if it takes longer")
     parser.add_argument("--limit", type=counting, metavar="N", help="look at N pictures at most")

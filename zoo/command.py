@@ -94,6 +94,18 @@ def counting(text: str) -> int:
     return int(text)
 
 
+def data(parser: argparse.ArgumentParser) -> None:
+    """DATA, and the columns of a table ("" for one to be guessed) in ``image``, ``label``, ``split``, ``group``."""
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        help="a folder of class folders, an archive of one, a .csv or .parquet, hf://datasets/OWNER/NAME, or: sample",
+    )
+    for name, what in (("image", "the pictures"), ("label", "the labels"), ("group", "what belongs together")):
+        parser.add_argument(f"--{name}", default="", metavar="COLUMN", help=f"column of a table that holds {what}")
+    parser.add_argument("--split", default="", metavar="COLUMN", help="column of a table that holds train, val or test")
+
+
 def _parser(program: str, commands: Sequence[Command]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=program)
     several = parser.add_subparsers(required=True, metavar="COMMAND")
