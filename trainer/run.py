@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, assert_never
 
-from trainer.events import Epoch, Event, Failed, Finished, Progress, Started, Step, Stopped
+from trainer.events import Epoch, Event, Failed, Finished, Noted, Progress, Started, Step, Stopped
 from trainer.plan import Plan
 
 State = Literal["queued", "running", "finished", "stopped", "failed", "lost"]
@@ -26,11 +26,16 @@ class Run:
         steps: optimizer steps planned; early stopping may end sooner.
         losses: (step, training loss), thinned evenly to ``POINTS``.
         epochs: what each pass came to on the select part.
+        notes: what it decided or found on its way, a sentence each.
         stage: where it stands before or after the steps.
         message: one plain sentence.
         test: what ``Finished`` said of the test part.
         seconds: what a finished run took, as the worker measured it.
+        peak_rss_mb, peak_gpu_mb, disk_mb: the most memory it took, and its folder's size at its end, in MiB.
         eta_seconds: what is left as its pace has it, None where that cannot be told.
+        priority: who of the waiting goes first: the higher.
+        note: a person's words.
+        origin: how it was made from another run ("replay", "duplicate" or ""), and which.
     """
 
     id: str
@@ -47,13 +52,19 @@ class Run:
     losses: tuple[Point, ...] = ()
     every: int = 1
     epochs: tuple[Epoch, ...] = ()
+    notes: tuple[str, ...] = ()
     stage: Progress | None = None
     stage_began: float = 0.0
     test: dict[str, Any] | None = None
     seconds: float | None = None
     forward_seconds: float | None = None
     peak_rss_mb: float | None = None
+    peak_gpu_mb: float | None = None
+    disk_mb: float | None = None
     eta_seconds: float | None = None
+    priority: int = 0
+    note: str = ""
+    origin: tuple[str, str] = ("", "")
 
     @property
     def active(self) -> bool:
@@ -102,7 +113,27 @@ class Run:
         value = asdict(self)
         for inner in ("first_step", "every", "stage_began"):
             del value[inner]
-        return value | {"resumable": self.resumable, "predicted_seconds": self.predicted_seconds}
+        more = {"resumable": self.resumable, "predicted_seconds": self.predicted_seconds}
+        return value | more | {"predicted": self.predicted, "actual": self.actual, "explained": self.explained}
+
+    @property
+    def predicted(self) -> dict[str, float | None]:
+        """What was told before the start: seconds, MiB at the peak, MiB on the disk, accuracy."""
+        names = ("seconds", "memory_mb", "disk_mb", "accuracy")
+        return {name: getattr(self.plan, f"predicted_{name}", None) for name in names}
+
+    @property
+    def actual(self) -> dict[str, float | None]:
+        """The same as it turned out; None until it is known."""
+        memory = self.peak_gpu_mb if self.peak_gpu_mb else self.peak_rss_mb
+        accuracy = (self.test or {}).get("accuracy")
+        return {"seconds": self.seconds, "memory_mb": memory, "disk_mb": self.disk_mb, "accuracy": accuracy}
+
+    @property
+    def explained(self) -> dict[str, Any]:
+        """What its curves say in words: the gap between what it learned from and the rest, and why it ended."""
+        gap = gap_of(self.epochs[-1]) if self.epochs else None
+        return {"gap": gap, "overfitting": overfitting(self), "early_stop": early_stop(self)}
 
     def after(self, at: float, event: Event) -> Run:
         """This run as it stands once ``event`` has happened, at the time ``at``."""
@@ -120,9 +151,13 @@ class Run:
             case Epoch(epoch=epoch, accuracy=accuracy):
                 message = f"Epoch {epoch}: right on {accuracy:.1%} of the pictures held out to choose by."
                 return replace(self, epochs=(*self.epochs, event), message=message)
-            case Finished(test=test, seconds=seconds, forward_seconds=forward, peak_rss_mb=peak):
+            case Noted(message=message):
+                known = (note for note in self.notes if note != message)
+                return replace(self, notes=(*known, message), message=message)
+            case Finished(test=test):
                 ended = self._ended(at, "finished", _verdict(test))
-                return replace(ended, test=test, seconds=seconds, forward_seconds=forward, peak_rss_mb=peak)
+                told = ("test", "seconds", "forward_seconds", "peak_rss_mb", "peak_gpu_mb", "disk_mb")
+                return replace(ended, **{name: getattr(event, name) for name in told})
             case Stopped(step=step):
                 return self._ended(at, "stopped", f"Stopped after step {step}; it can be resumed from there.")
             case Failed(problem=problem, remedy=remedy):
@@ -132,7 +167,8 @@ class Run:
 
     def _taken_up(self, at: float, event: Started) -> Run:
         """From a checkpoint: what was learned after it is lost, so its curve is cut back to it."""
-        message = f"Resumed from step {event.step}." if event.step else "Started."
+        moved = f", on {event.device} where it was on {self.device}" if self.device not in ("", event.device) else ""
+        message = f"Resumed from step {event.step}{moved}." if event.step else "Started."
         return replace(
             self,
             state="running",
@@ -183,6 +219,55 @@ def thin(points: tuple[Point, ...], every: int, newest: Point) -> tuple[tuple[Po
         every *= 2
         points = (*(point for point in points[:-1] if point[0] % every == 0), newest)
     return points, every
+
+
+def gap_of(epoch: Epoch) -> dict[str, Any]:
+    """How much more often it is right on what it learned from, with the 95 % interval that the held-out part leaves.
+
+    Newcombe (1998), method 10, where the training part's own uncertainty is nothing beside the smaller part's.
+    """
+    low, high = epoch.interval
+    return {
+        "difference": epoch.train_accuracy - epoch.accuracy,
+        "interval": [epoch.train_accuracy - high, epoch.train_accuracy - low],
+    }
+
+
+def overfitting(run: Run) -> str:
+    """Whether it learns its pictures by heart, as far as its curves tell; "" before there is one."""
+    if not run.epochs:
+        return ""
+    last = run.epochs[-1]
+    gap = gap_of(last)
+    (low, high), points = gap["interval"], 100 * gap["difference"]
+    told = f"{points:+.0f} points ({100 * low:+.0f} to {100 * high:+.0f})"
+    worse = run.best is not None and last.loss > run.best.loss
+    if low <= 0:
+        return f"No overfitting to be seen: learned-from minus held-out is {told}, which may be nothing."
+    if worse and last.epoch > run.best.epoch:  # type: ignore[union-attr]
+        since = f"since number {run.best.epoch} held-out loss has not got better"  # type: ignore[union-attr]
+        return f"Overfitting: learned-from minus held-out is {told}, and {since}."
+    return f"A gap, no harm yet: learned-from minus held-out is {told}, and held-out pictures still gain."
+
+
+def early_stop(run: Run) -> str:
+    """Why it ended before its last epoch, or how near it is to that; "" where neither is the case."""
+    if run.plan is None or not run.epochs or run.best is None or not run.steps:
+        return ""
+    plan, done = run.plan, run.epochs[-1].epoch
+    waited = done - run.best.epoch
+    kept = f"the weights of pass {run.best.epoch} are kept"
+    if run.state == "running":
+        if not plan.patience or not waited:
+            return ""
+        return f"{waited} of {plan.patience} passes without a better held-out loss; then it stops early, and {kept}."
+    if run.state != "finished" or done >= plan.epochs:
+        return ""
+    if plan.patience and waited >= plan.patience:
+        return f"Stopped early after pass {done} of {plan.epochs}: {waited} passes without a better loss, and {kept}."
+    if plan.budget_seconds:
+        return f"Ended after pass {done} of {plan.epochs}, at the limit of {plan.budget_seconds:g} s; {kept}."
+    return ""
 
 
 def _left(now: float, since: float | None, done: int, left: int) -> float | None:
