@@ -1,12 +1,15 @@
 """A network's folder on disk, whichever library wrote it: what it is, read, and written.
 
 timm's has an ``architecture`` in ``config.json``, transformers' a ``model_type``, torchvision's, which has no format of
-its own, both the former and ``"library": "torchvision"``. The weights are one ``model.safetensors``.
+its own, both the former and ``"library": "torchvision"``. One that ends at an earlier tap, and that no library can
+build by itself, has ``"library": "truncated"``, a ``body`` described as above, and a ``load.py`` that needs no studio.
+The weights are one ``model.safetensors``.
 """
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
@@ -24,26 +27,53 @@ if TYPE_CHECKING:
 CONFIG = "config.json"
 FACTS = "studio.json"
 ARGUMENTS = {"img_size", "global_pool", "dynamic_img_size", "in_chans"}  # others could name a file or a hub
-LOADERS = {"timm": ("timm", "transformers"), "transformers": ("transformers",), "torchvision": ("torchvision",)}
+ARGUMENTS |= {"depth", "final_norm", "layers", "channels"}  # of a network cut at an earlier tap
+LOADERS = {
+    "timm": ("timm", "transformers"),
+    "transformers": ("transformers",),
+    "torchvision": ("torchvision",),
+    "truncated": ("load.py",),
+}
+SCRIPT = Path(__file__).with_name("load.py")
 LARGEST = 1_000_000  # classes
+MOST = 65_536  # of anything else that is counted in a description
 
 
 def library(folder: Path) -> str:
-    """Whose network it is: "timm", "transformers" or "torchvision".
+    """Whose network it is: "timm", "transformers", "torchvision", or "truncated" for one of ``zoo.truncated``.
 
     Raises:
         BackboneUnavailable: nobody's whom the studio knows, or it asks for code, files or names outside.
     """
     config = weights.document(folder / CONFIG)
+    if config.get("library") != "truncated":
+        return _library(folder, config)
+    body, taps = config.get("body"), config.get("taps")
+    if not isinstance(body, dict) or not isinstance(taps, list) or not all(_modest(tap) for tap in taps):
+        raise _refused(folder, "does not say which network it was cut from, and where")
+    _library(folder, body)
+    return "truncated"
+
+
+def _library(folder: Path, config: dict[str, Any]) -> str:
     if isinstance(config.get("architecture"), str):
         kind = "torchvision" if config.get("library") == "torchvision" else "timm"
         arguments = config.get("model_args") or {}
-        if not isinstance(arguments, dict) or not set(arguments) <= ARGUMENTS:
+        if not isinstance(arguments, dict) or not set(arguments) <= ARGUMENTS or not _modest(arguments):
             raise _refused(folder, "asks for more than a network of timm's own")
         return kind
     if isinstance(config.get("model_type"), str):
         return "transformers"
     raise _refused(folder, f"has no {CONFIG} that describes a network")
+
+
+def _modest(value: Any) -> bool:
+    """Whether every number in ``value`` is one that a network could have of anything."""
+    if isinstance(value, dict):
+        return all(_modest(part) for part in value.values())
+    if isinstance(value, list):
+        return all(_modest(part) for part in value)
+    return not isinstance(value, (int, float)) or 0 <= value <= MOST
 
 
 def opened(folder: Path, classes: int | None = None) -> nn.Module:
@@ -75,7 +105,7 @@ def opened(folder: Path, classes: int | None = None) -> nn.Module:
 
 
 def skeleton(folder: Path) -> nn.Module:
-    """The network of timm's or torchvision's built without memory, to count what it has."""
+    """The network built without memory, to count what it has; not one of transformers'."""
     import torch
 
     config = weights.document(folder / CONFIG)
@@ -162,6 +192,8 @@ def write(network: nn.Module, folder: Path, classes: tuple[str, ...], prepared: 
     body = getattr(network, "body", None)
     if body is None:
         _write_timm(network, folder, classes, prepared)
+    elif hasattr(network, "taps"):
+        _write_truncated(network, folder, classes, prepared)
     elif hasattr(body, "save_pretrained"):
         from zoo import tokens
 
@@ -179,6 +211,43 @@ def write(network: nn.Module, folder: Path, classes: tuple[str, ...], prepared: 
         write_json(folder / CONFIG, config)
         state = {name: value.contiguous() for name, value in network.named_state().items()}  # type: ignore[operator]
         save_file(state, folder / weights.WEIGHTS, metadata={"format": "pt"})
+
+
+def _write_truncated(network: Any, folder: Path, classes: tuple[str, ...], prepared: Preprocessing) -> None:
+    from safetensors.torch import save_file
+
+    body = network.body
+    config = {
+        "library": "truncated",
+        "body": _described(body),
+        "modules": [body.feature_info[tap]["module"] for tap in network.taps] if _torchvision(body) else [],
+        "taps": list(network.taps),
+        "last": network.last,
+        "cut": network.cut,
+        "num_features": network.num_features,
+        "num_classes": len(classes),
+        "label_names": list(classes),
+        "preprocessing": asdict(prepared),
+    }
+    write_json(folder / CONFIG, config)
+    state = {name: value.contiguous() for name, value in network.state_dict().items()}
+    save_file(state, folder / weights.WEIGHTS, metadata={"format": "pt"})
+    shutil.copyfile(SCRIPT, folder / SCRIPT.name)
+
+
+def _described(body: Any) -> dict[str, Any]:
+    """What it takes to build ``body`` again."""
+    if _torchvision(body):
+        return {"library": "torchvision", "architecture": body.architecture}
+    if hasattr(body, "body"):
+        told: dict[str, Any] = body.body.config.to_dict()
+        return told
+    arguments = {key: value for key, value in getattr(body, "_model_args", {}).items() if key in ARGUMENTS}
+    return {"architecture": body.pretrained_cfg["architecture"], "model_args": arguments}
+
+
+def _torchvision(body: Any) -> bool:
+    return hasattr(body, "body") and not hasattr(body.body, "config")
 
 
 def _write_timm(network: nn.Module, folder: Path, classes: tuple[str, ...], prepared: Preprocessing) -> None:
@@ -201,6 +270,12 @@ def _write_timm(network: nn.Module, folder: Path, classes: tuple[str, ...], prep
 def _built(folder: Path, config: dict[str, Any], kind: str, classes: int) -> nn.Module:
     import timm
 
+    if kind == "truncated":
+        return _rebuilt(folder, config, classes)
+    if kind == "transformers":
+        from zoo import tokens
+
+        return tokens.Tokens(tokens.create(tokens.checked_config(folder, config)))
     name = config["architecture"]
     if kind == "torchvision":
         from zoo.vision import create
@@ -210,6 +285,16 @@ def _built(folder: Path, config: dict[str, Any], kind: str, classes: int) -> nn.
         raise _refused(folder, f"describes {name[:60]!r}, which timm does not have")
     model: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes, **config.get("model_args") or {})
     return model
+
+
+def _rebuilt(folder: Path, config: dict[str, Any], classes: int) -> nn.Module:
+    from zoo.truncated import rebuilt
+
+    body, dim = config["body"], config.get("num_features")
+    if not isinstance(dim, int) or not 0 < dim < LARGEST:
+        raise _refused(folder, "does not say how many features it has")
+    whole = _built(folder, body, _library(folder, body), 2)
+    return rebuilt(whole, config["taps"], bool(config.get("last")), bool(config.get("cut")), dim, classes)
 
 
 def _timm_names(prepared: Preprocessing) -> dict[str, Any]:

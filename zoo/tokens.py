@@ -89,15 +89,15 @@ def create(config: Any, classes: int = 2) -> Any:
     return AutoModelForImageClassification.from_config(config, trust_remote_code=False)
 
 
-def checked_config(folder: Path) -> Any:
-    """The configuration of a stranger's folder.
+def checked_config(folder: Path, given: dict[str, Any] | None = None) -> Any:
+    """The configuration of a stranger's folder; ``given`` where it is written elsewhere than in its own file.
 
     Raises:
         BackboneUnavailable: it needs code of its own, other files, or is no image network that the studio knows.
     """
     from transformers import CONFIG_MAPPING
 
-    row, processor = weights.document(folder / CONFIG), weights.document(folder / PROCESSOR)
+    row, processor = given or weights.document(folder / CONFIG), weights.document(folder / PROCESSOR)
     keys = {key for key, _ in (*_entries(row), *_entries(processor))}
     if keys & OWN_CODE:
         raise _refused(folder, "brings code of its own, which is never run")

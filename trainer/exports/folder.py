@@ -1,7 +1,8 @@
 """The folder that its network's library loads, proven on held-out pictures with that library's own loaders.
 
 A network of timm's is loaded by timm and transformers, one of transformers' by transformers, and GoogLeNet by the
-constructor and transforms of torchvision, which has no format for folders.
+constructor and transforms of torchvision, which has no format for folders. One that ends at an earlier tap, and that
+none of them can build, is loaded by the ``load.py`` in its folder.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ class Folder:
         files = [name for name in FILES if (classifier / name).is_file()]
         for name in files:
             shutil.copyfile(classifier / name, to / name)
+        if saved.library(to) == "truncated":
+            shutil.copyfile(saved.SCRIPT, to / saved.SCRIPT.name)  # ours, whatever lay there under that name
+            files.append(saved.SCRIPT.name)
         size = sum((to / name).stat().st_size for name in files)
         return {"files": [str(to / name) for name in files], "parity": parity, "size_mb": round(size / 1e6, 2)}
 
@@ -114,6 +118,24 @@ def _by_torchvision(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]:
     return _rows(model, transform, paths)
 
 
+def _by_script(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]:
+    """(N, C) probabilities as anyone gets them with the ``load.py`` that lies in the folder, run from our own copy."""
+    from timm.data import create_transform
+
+    from zoo.load import load
+
+    shown = read_json(folder / "config.json")["preprocessing"]
+    transform = create_transform(
+        (3, shown["size"], shown["size"]),
+        interpolation=shown["interpolation"],
+        mean=shown["mean"],
+        std=shown["std"],
+        crop_pct=shown["crop"],
+        crop_mode="squash" if shown["squash"] else "center",
+    )
+    return _rows(load(folder), transform, paths)
+
+
 def _rows(model: Any, transform: Any, paths: Sequence[Path]) -> NDArray[np.float64]:
     import torch
     from PIL import Image
@@ -123,5 +145,10 @@ def _rows(model: Any, transform: Any, paths: Sequence[Path]) -> NDArray[np.float
         return np.stack([model(x).softmax(1).double().numpy()[0] for x in shown])
 
 
-LOADERS = {"timm": _by_timm, "transformers": _by_transformers, "torchvision": _by_torchvision}
+LOADERS = {
+    "timm": _by_timm,
+    "transformers": _by_transformers,
+    "torchvision": _by_torchvision,
+    "load.py": _by_script,
+}
 EXPORT = Folder()
