@@ -10,6 +10,10 @@ from zoo.errors import BadPlan
 
 PRECISIONS = ("auto", "no", "bf16", "fp16")
 OPTIMIZERS = ("sgd", "adamw")
+FRAMINGS = ("crop", "squash")
+BALANCES = ("none", "sample", "weights")
+COMPILING = ("auto", "no", "yes")
+TRACKERS = ("none", "tensorboard", "trackio")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +31,17 @@ class Plan:
         patience: epochs without a better select loss before it stops; 0 for never.
         flip: mirror training pictures at random.
         crop: smallest share of the picture that a random training crop keeps; 1 for no cropping.
+        framing: "crop" cuts the centre out as the backbone's preprocessing says; "squash" shows the whole picture, its
+            sides made equal, which keeps what lies at the ends of long pictures. Every library's loader can do both.
+        rotate: most degrees that a training picture is turned by, either way; 180 where no side is up.
+        mixup: both shape parameters of the Beta law by which two training pictures are blended (Zhang et al. 2018);
+            0 for no blending. For large sets: with few pictures it costs more than it gives.
+        balance: "sample" shows every class equally often, "weights" weighs the losses of rare classes more.
+        ema: share of all steps over which the weights that are judged and kept are averaged; 0 for no averaging.
+        checkpointing: compute activations twice instead of keeping them: less memory, a third more time.
+        compile: whether torch compiles the network; "auto" where the run is long enough to earn it back.
+        tracker: who else is told of losses and accuracies while it runs.
+        wise: look for a better network on the way from the probe to what was trained (WiSE-FT, Wortsman et al. 2022).
         precision: "auto" takes bf16 on CUDA devices that have it, else full precision.
         processes: how many processes share a step.
         budget_seconds: training stops after the epoch that passes this; None for no limit.
@@ -50,6 +65,15 @@ class Plan:
     flip: bool = True
     crop: float = 0.6
     precision: str = "auto"
+    framing: str = "crop"
+    rotate: float = 0.0
+    mixup: float = 0.0
+    balance: str = "none"
+    ema: float = 0.1
+    checkpointing: bool = False
+    compile: str = "auto"
+    tracker: str = "none"
+    wise: bool = True
     processes: int = 1
     seed: int = 0
     budget_seconds: float | None = None
@@ -68,12 +92,19 @@ class Plan:
         _within("label_smoothing", self.label_smoothing, 0, 0.5)
         _within("patience", self.patience, 0, 200)
         _within("crop", self.crop, 0.05, 1)
+        _within("rotate", self.rotate, 0, 180)
+        _within("mixup", self.mixup, 0, 2)
+        _within("ema", self.ema, 0, 1)
         _within("processes", self.processes, 1, 64)
         _within("seed", self.seed, 0, 2**31 - 1)
         if self.budget_seconds is not None:
             _within("budget_seconds", self.budget_seconds, 1, 30 * 86400)
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("optimizer", self.optimizer, OPTIMIZERS)
+        _one_of("framing", self.framing, FRAMINGS)
+        _one_of("balance", self.balance, BALANCES)
+        _one_of("compile", self.compile, COMPILING)
+        _one_of("tracker", self.tracker, TRACKERS)
         if "/" not in self.backbone:
             raise BadPlan(f"{self.backbone[:80]!r} is not a backbone's id.", "Write it as source/name.")
 
