@@ -53,8 +53,18 @@ def _carry_out_and_tell(folder: RunFolder, settings: Settings) -> None:
         told = error if isinstance(error, StudioError) else exhausted(error)
         if told is None:
             raise
-        folder.log.append(Failed(problem=told.problem, remedy=told.remedy))
+        _tell_failure(folder, told)
         raise told from error
+
+
+def _tell_failure(folder: RunFolder, told: StudioError) -> None:
+    """Where the disk has no room even for that, the exit status says it."""
+    try:
+        folder.log.append(Failed(problem=told.problem, remedy=told.remedy))
+    except OSError as error:
+        if exhausted(error) is None:
+            raise
+        raise SystemExit(errno.ENOSPC) from error
 
 
 def exhausted(error: BaseException | None) -> StudioError | None:
@@ -73,9 +83,10 @@ def exhausted(error: BaseException | None) -> StudioError | None:
 def supervise(_: argparse.Namespace, settings: Settings) -> None:
     """Start queued runs until there is nothing left to do; a second supervisor leaves at once."""
     from trainer.engines import engines
+    from trainer.slots import Slots
     from trainer.supervisor import Supervisor
 
-    Supervisor(Store(settings.home), engines()).serve()
+    Supervisor(Store(settings.home), engines(), Slots.of(settings)).serve()
 
 
 def list_runs(_: argparse.Namespace, settings: Settings) -> list[dict[str, Any]]:

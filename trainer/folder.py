@@ -2,14 +2,18 @@
 
 plan.json               the page or the command line: what to do
 QUEUED, RESUME, STOP    the page or the command line: what a person asked for; the first two hold a queue ticket
+PRIORITY, NOTE, ORIGIN  the page or the command line: who goes first, a person's words, the run it was made from
+DELETED                 the page or the command line: the order of what is in the bin
 state.json              the supervisor: which ticket it took up, which process has it, how that ended
 events.jsonl            the worker: what happened
-checkpoint, classifier  the worker
-log.txt                 whatever the processes of the latest attempt print, for the curious
+checkpoint, classifier  the worker; so are evaluation.json and evidence.npz, once it has finished
+log.txt                 whatever the processes print, a heading before each attempt, for the curious
+README.txt              the page or the command line: this table, for whoever opens the folder without the studio
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import asdict, dataclass, fields
@@ -23,6 +27,22 @@ from zoo.errors import BadPlan
 from zoo.store import read_json, write_json
 
 ERROR = re.compile(r"\b\w+(Error|Exception): \S.*")
+ATTEMPT = b"#### attempt "  # heads what each attempt printed
+DRAFT = re.compile(r"\.[A-Za-z.]+\.\d+\.[0-9a-f]{8}")  # as ``zoo.store.write_bytes`` names what it is writing
+README = """The folder of one training run. Everything the run did is here; no file needs the studio to be read.
+
+plan.json        what was to be done: the run can be repeated from it and its dataset alone
+events.jsonl     what happened, one JSON object a line: steps, passes over the pictures, how it ended
+evaluation.json  what the test pictures said, once, at the end
+evidence.npz     NumPy arrays: what the classifier said of each picture
+classifier/      the finished classifier: config.json and model.safetensors, which timm and transformers load
+checkpoint/      what a resumed run goes on from
+log.txt          what the processes printed, a heading before each attempt
+QUEUED, RESUME, STOP, PRIORITY, NOTE, ORIGIN, state.json   what a person asked for, and where it stands
+"""
+
+
+Phase = Literal["launching", "running", "ended", "lost", "failed", "stopped"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,15 +55,17 @@ class Record:
         ticket: the request that this attempt answers.
         offset: length of the event file before the attempt, in bytes.
         at: when the phase began, for showing only.
+        slots: which of the machine's slots it has.
     """
 
-    phase: Literal["launching", "running", "ended", "lost", "failed", "stopped"]
+    phase: Phase
     ticket: int
     offset: int
     at: float
     pid: int = 0
     birth: str = ""
     message: str = ""
+    slots: tuple[int, ...] = ()
 
     @property
     def process(self) -> Process:
@@ -141,7 +163,8 @@ class RunFolder:
         known = {field.name for field in fields(Record)}
         if not isinstance(value, dict) or not {"phase", "ticket", "offset", "at"} <= value.keys():
             return None
-        return Record(**{name: item for name, item in value.items() if name in known})
+        value = {name: item for name, item in value.items() if name in known}
+        return Record(**value | {"slots": tuple(value.get("slots", ()))})
 
     def write_record(self, record: Record) -> None:
         """Only the supervisor calls this.
@@ -163,7 +186,9 @@ class RunFolder:
         try:
             with (self.path / "log.txt").open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
-                lines = file.read().decode(errors="replace").split("\n")
+                latest = file.read().rpartition(ATTEMPT)
+                told = latest[2].partition(b"\n")[2] if latest[1] else latest[2]
+                lines = told.decode(errors="replace").split("\n")
         except FileNotFoundError:
             lines = []
         said = [line.strip() for line in lines if any(map(str.isalpha, line))]
@@ -173,6 +198,54 @@ class RunFolder:
         if errors and "SIGKILL" not in said[-1]:  # a launcher ends with the root cause; its other workers just followed
             return f"{errors[-1][:200].rstrip('.')}."
         return f"{said[-1][:200].rstrip('.')}."
+
+    @property
+    def priority(self) -> int:
+        """Who of the waiting goes first: the higher."""
+        value = read_json(self.path / "PRIORITY")
+        return value if isinstance(value, int) else 0
+
+    @property
+    def rank(self) -> tuple[bool, int, int, str]:
+        """Its place among the waiting, the smallest first; one that may have a process already before all others."""
+        return not self.launching, -self.priority, self.ticket, self.id
+
+    def write_priority(self, priority: int) -> None:
+        write_json(self.path / "PRIORITY", priority)
+
+    @property
+    def note(self) -> str:
+        """What a person wrote down about it."""
+        return str(read_json(self.path / "NOTE") or "")
+
+    def write_note(self, text: str) -> None:
+        write_json(self.path / "NOTE", text)
+
+    @property
+    def origin(self) -> tuple[str, str]:
+        """How it was made from another run ("replay" or "duplicate"), and which; empty for neither."""
+        value = read_json(self.path / "ORIGIN")
+        return (str(value.get("how", "")), str(value.get("run", ""))) if isinstance(value, dict) else ("", "")
+
+    def write_origin(self, how: Literal["replay", "duplicate"], run_id: str) -> None:
+        write_json(self.path / "ORIGIN", {"how": how, "run": run_id})
+
+    def write_readme(self) -> None:
+        (self.path / "README.txt").write_text(README, encoding="utf-8")
+
+    def disk_mb(self) -> float:
+        """What it takes on the disk now, in MiB."""
+        sizes = 0
+        for path in self.path.rglob("*"):
+            with contextlib.suppress(OSError):
+                sizes += path.lstat().st_size
+        return sizes / 2**20
+
+    def sweep(self) -> None:
+        """Remove what writers that were killed left half written; the caller holds the lock "runs"."""
+        for path in self.path.iterdir():
+            if DRAFT.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
     @property
     def _events(self) -> Path:

@@ -7,12 +7,19 @@ import ctypes
 import os
 import signal
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psutil
 
 TAG_ID, TAG_DIR = "STUDIO_RUN_ID", "STUDIO_RUN_DIR"
 PROC = Path("/proc/self/stat").exists()  # Linux
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+OUT_OF_MEMORY = (  # where the kernel counts whom it killed for memory: of this container, else of this machine
+    Path("/sys/fs/cgroup/memory.events"),
+    Path("/sys/fs/cgroup/memory/memory.oom_control"),
+    Path("/proc/vmstat"),
+)
 GONE = (psutil.NoSuchProcess, psutil.AccessDenied)  # ZombieProcess is a NoSuchProcess
 
 
@@ -76,13 +83,32 @@ def die_with_launcher(run_dir: Path) -> None:
     raise SystemExit("The launcher of this worker is gone.")  # it died before the tie was made
 
 
+def killed_for_memory() -> int | None:
+    """How many processes the kernel has killed for want of memory so far; None where it does not tell."""
+    for path in OUT_OF_MEMORY:
+        with contextlib.suppress(OSError, ValueError):
+            counts = dict(line.split(maxsplit=1) for line in path.read_text().splitlines() if " " in line)
+            if "oom_kill" in counts:
+                return int(counts["oom_kill"])
+    return None
+
+
 def _birth(pid: int) -> str | None:
-    """Ticks since boot where /proc has them: unlike a time of day they don't move when the clock is set."""
+    """Which boot, and ticks since then, where /proc has them: unlike a time of day they don't move with the clock."""
     try:
         if PROC:
             fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-            return None if fields[0] in (b"Z", b"X") else fields[19].decode()
+            return None if fields[0] in (b"Z", b"X") else f"{fields[19].decode()}{_boot()}"
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else str(process.create_time())
     except (*GONE, OSError, IndexError):
         return None
+
+
+@cache
+def _boot() -> str:
+    """What tells this boot from others: after a reboot, numbers and ticks may be another's."""
+    try:
+        return f"@{BOOT.read_text().strip()}"
+    except OSError:
+        return ""

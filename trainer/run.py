@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, assert_never
 
 from trainer.events import Epoch, Event, Failed, Finished, Noted, Progress, Started, Step, Stopped
+from trainer.explained import early_stop, gap, kept, overfitting
 from trainer.plan import Plan
 
 State = Literal["queued", "running", "finished", "stopped", "failed", "lost"]
@@ -87,7 +88,7 @@ class Run:
     @property
     def best(self) -> Epoch | None:
         """The epoch whose weights are kept."""
-        return next((epoch for epoch in reversed(self.epochs) if epoch.best), None)
+        return kept(self.epochs)
 
     @property
     def outcome(self) -> dict[str, Any] | None:
@@ -125,15 +126,18 @@ class Run:
     @property
     def actual(self) -> dict[str, float | None]:
         """The same as it turned out; None until it is known."""
-        memory = self.peak_gpu_mb if self.peak_gpu_mb else self.peak_rss_mb
+        memory = self.peak_gpu_mb or self.peak_rss_mb
         accuracy = (self.test or {}).get("accuracy")
         return {"seconds": self.seconds, "memory_mb": memory, "disk_mb": self.disk_mb, "accuracy": accuracy}
 
     @property
     def explained(self) -> dict[str, Any]:
         """What its curves say in words: the gap between what it learned from and the rest, and why it ended."""
-        gap = gap_of(self.epochs[-1]) if self.epochs else None
-        return {"gap": gap, "overfitting": overfitting(self), "early_stop": early_stop(self)}
+        return {
+            "gap": gap(self.epochs[-1]) if self.epochs else None,
+            "overfitting": overfitting(self.plan, self.epochs),
+            "early_stop": early_stop(self.plan, self.epochs, self.state),
+        }
 
     def after(self, at: float, event: Event) -> Run:
         """This run as it stands once ``event`` has happened, at the time ``at``."""
@@ -158,10 +162,8 @@ class Run:
                 ended = self._ended(at, "finished", _verdict(test))
                 told = ("test", "seconds", "forward_seconds", "peak_rss_mb", "peak_gpu_mb", "disk_mb")
                 return replace(ended, **{name: getattr(event, name) for name in told})
-            case Stopped(step=step):
-                return self._ended(at, "stopped", f"Stopped after step {step}; it can be resumed from there.")
-            case Failed(problem=problem, remedy=remedy):
-                return self._ended(at, "failed", f"{problem} {remedy}")
+            case Stopped() | Failed():
+                return self._broken_off(at, event)
             case _:
                 assert_never(event)
 
@@ -192,6 +194,11 @@ class Run:
         eta = self.eta_seconds if self.steps else _left(at, began, event.done, event.total - event.done)
         return replace(self, state="running", stage=event, stage_began=began, message=message, eta_seconds=eta)
 
+    def _broken_off(self, at: float, event: Stopped | Failed) -> Run:
+        if isinstance(event, Failed):
+            return self._ended(at, "failed", f"{event.problem} {event.remedy}")
+        return self._ended(at, "stopped", f"Stopped after step {event.step}; it can be resumed from there.")
+
     def _at(self, step: int) -> str:
         return f"Step {step} of {self.steps}." if self.steps else f"Step {step}."
 
@@ -219,55 +226,6 @@ def thin(points: tuple[Point, ...], every: int, newest: Point) -> tuple[tuple[Po
         every *= 2
         points = (*(point for point in points[:-1] if point[0] % every == 0), newest)
     return points, every
-
-
-def gap_of(epoch: Epoch) -> dict[str, Any]:
-    """How much more often it is right on what it learned from, with the 95 % interval that the held-out part leaves.
-
-    Newcombe (1998), method 10, where the training part's own uncertainty is nothing beside the smaller part's.
-    """
-    low, high = epoch.interval
-    return {
-        "difference": epoch.train_accuracy - epoch.accuracy,
-        "interval": [epoch.train_accuracy - high, epoch.train_accuracy - low],
-    }
-
-
-def overfitting(run: Run) -> str:
-    """Whether it learns its pictures by heart, as far as its curves tell; "" before there is one."""
-    if not run.epochs:
-        return ""
-    last = run.epochs[-1]
-    gap = gap_of(last)
-    (low, high), points = gap["interval"], 100 * gap["difference"]
-    told = f"{points:+.0f} points ({100 * low:+.0f} to {100 * high:+.0f})"
-    worse = run.best is not None and last.loss > run.best.loss
-    if low <= 0:
-        return f"No overfitting to be seen: learned-from minus held-out is {told}, which may be nothing."
-    if worse and last.epoch > run.best.epoch:  # type: ignore[union-attr]
-        since = f"since number {run.best.epoch} held-out loss has not got better"  # type: ignore[union-attr]
-        return f"Overfitting: learned-from minus held-out is {told}, and {since}."
-    return f"A gap, no harm yet: learned-from minus held-out is {told}, and held-out pictures still gain."
-
-
-def early_stop(run: Run) -> str:
-    """Why it ended before its last epoch, or how near it is to that; "" where neither is the case."""
-    if run.plan is None or not run.epochs or run.best is None or not run.steps:
-        return ""
-    plan, done = run.plan, run.epochs[-1].epoch
-    waited = done - run.best.epoch
-    kept = f"the weights of pass {run.best.epoch} are kept"
-    if run.state == "running":
-        if not plan.patience or not waited:
-            return ""
-        return f"{waited} of {plan.patience} passes without a better held-out loss; then it stops early, and {kept}."
-    if run.state != "finished" or done >= plan.epochs:
-        return ""
-    if plan.patience and waited >= plan.patience:
-        return f"Stopped early after pass {done} of {plan.epochs}: {waited} passes without a better loss, and {kept}."
-    if plan.budget_seconds:
-        return f"Ended after pass {done} of {plan.epochs}, at the limit of {plan.budget_seconds:g} s; {kept}."
-    return ""
 
 
 def _left(now: float, since: float | None, done: int, left: int) -> float | None:

@@ -1,4 +1,4 @@
-"""The store of runs: start, queue, stop, resume, read, list, watch, delete. All of it is files; any process may ask."""
+"""The store of runs: start, queue, stop, resume, read, list, watch, delete, undo. It is files; any process may ask."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from filelock import Timeout
 
@@ -19,12 +20,15 @@ from trainer.folder import Record, RunFolder, run_folders
 from trainer.plan import Plan
 from trainer.run import Run, replay
 from trainer.supervisor import LOCK
+from trainer.trash import MARK, binned, doomed, found, put, take_out
 from zoo.errors import BadPlan, NotFound
 from zoo.settings import Settings, child_environment
 from zoo.store import Store, checked_id, new_id
 
 HERE = Path(__file__).parents[1]  # where ``python -m trainer`` finds the studio
+MOST_URGENT = 1000
 TAKES_LOCK = 1.0  # seconds in which a new supervisor holds its lock; it stays for longer than that
+LONGEST_NOTE = 10_000  # characters
 SUPERVISE = (sys.executable, "-m", "trainer", "supervise")
 
 
@@ -49,12 +53,24 @@ class Runs:
         self._folds: dict[str, Fold] = {}
         self._turn = threading.RLock()
 
-    def start(self, plan: Plan) -> str:
-        """Queue a run of ``plan`` and return its id."""
+    def start(
+        self, plan: Plan, priority: int = 0, origin: tuple[Literal["replay", "duplicate"], str] | None = None
+    ) -> str:
+        """Queue a run of ``plan`` and return its id.
+
+        Args:
+            priority: who of the waiting goes first, the higher; among equals the one asked for first.
+            origin: how it was made from another run, and which.
+        """
         run_id = new_id()
         draft = RunFolder(self.store.runs / f".new-{run_id}")
         with self.store.lock("runs"):
             draft.write_plan(plan)
+            draft.write_readme()
+            if priority:
+                draft.write_priority(checked_priority(priority))
+            if origin:
+                draft.write_origin(*origin)
             draft.request("QUEUED", self._ticket(), time.time())
             draft.path.rename(self.store.runs / run_id)  # a run is there whole or not at all
         self.ensure_supervisor()
@@ -133,15 +149,76 @@ class Runs:
             folder.request("RESUME", self._ticket(), time.time())
         self.ensure_supervisor()
 
+    def prioritise(self, run_id: str, priority: int) -> None:
+        """Move a run among those that wait: the higher goes first. One that has ended is moved once it is resumed.
+
+        Raises:
+            NotFound: there is no such run.
+            BadPlan: that is no priority.
+        """
+        folder = RunFolder(self.folder(run_id))
+        with self.store.lock("runs"):
+            folder.write_priority(checked_priority(priority))
+
+    def first(self, run_id: str) -> None:
+        """Let it be the next of the waiting to start.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        others = [folder.priority for folder in self.queue() if folder.id != run_id]
+        self.prioritise(run_id, min(max([0, *others]) + 1, MOST_URGENT))
+
+    def queue(self) -> Sequence[RunFolder]:
+        """The runs that wait, in the order in which they will start."""
+        return sorted((one for one in run_folders(self.store.runs) if one.waits), key=lambda one: one.rank)
+
+    def note(self, run_id: str, text: str) -> None:
+        """Keep a person's words with the run, instead of those before; "" for none.
+
+        Raises:
+            NotFound: there is no such run.
+            BadPlan: they are too many.
+        """
+        folder = RunFolder(self.folder(run_id))
+        if len(text) > LONGEST_NOTE:
+            raise BadPlan(f"The note has {len(text):,} characters.", f"Keep it to {LONGEST_NOTE:,}.")
+        with self.store.lock("runs"):
+            folder.write_note(text.strip())
+
+    def trash(self) -> Sequence[Run]:
+        """The deleted runs that can be restored, the latest deleted first."""
+        return [replace(self._read(folder), id=folder.id.removeprefix(MARK)) for folder in binned(self.store.runs)]
+
+    def restore(self, run_id: str) -> None:
+        """Undo a deletion.
+
+        Raises:
+            NotFound: there is no such run in the bin.
+        """
+        checked_id(run_id, "deleted run")
+        with self.store.lock("runs"):
+            take_out(self.store.runs, run_id)
+
+    def purge(self, run_id: str) -> None:
+        """Remove a deleted run for good.
+
+        Raises:
+            NotFound: there is no such run in the bin.
+        """
+        checked_id(run_id, "deleted run")
+        with self.store.lock("runs"):
+            gone = doomed(found(self.store.runs, run_id))
+        shutil.rmtree(gone, ignore_errors=True)
+
     def delete(self, run_id: str) -> None:
-        """Remove a run that has ended, with its classifier.
+        """Put a run that has ended into the bin, with its classifier; the bin keeps the latest ones only.
 
         Raises:
             NotFound: there is no such run.
             BadPlan: it is queued or running.
         """
         folder = RunFolder(self.folder(run_id))
-        gone = self.store.runs / f".gone-{run_id}"
         self.read(run_id)  # sees to it that there is a supervisor where one is needed
         patience = time.monotonic() + 5
         while not self._read(folder).active and _unsettled(folder) and time.monotonic() < patience:
@@ -149,10 +226,11 @@ class Runs:
         with self.store.lock("runs"):
             if self._read(folder).active or _unsettled(folder):
                 raise BadPlan(f"Run {run_id!r} is at work.", "Stop it, wait until it has ended, then delete it.")
-            folder.path.rename(gone)
+            pushed_out = put(folder)
         with self._turn:
             self._folds.pop(run_id, None)
-        shutil.rmtree(gone)
+        for gone in pushed_out:
+            shutil.rmtree(gone, ignore_errors=True)
 
     def watch(self, run_id: str, every: float = 0.2) -> Iterator[tuple[float, Event]]:
         """The events of a run, from its first on, as they happen, until it has ended; each with its time.
@@ -182,11 +260,12 @@ class Runs:
             self._spawned = time.monotonic()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
+        slots = {"STUDIO_SLOTS": str(self.settings.slots)} if self.settings.slots else {}
         with (self.store.runs / "supervisor.log").open("ab") as log:
             process = subprocess.Popen(
                 [*self._supervise, "--home", str(self.store.root)],
                 cwd=HERE,
-                env=child_environment(STUDIO_HOME=str(self.store.root)),
+                env=child_environment(STUDIO_HOME=str(self.store.root), **slots),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -197,13 +276,15 @@ class Runs:
 
     def _ticket(self) -> int:
         """The next free one; the caller holds the lock "runs"."""
-        return 1 + max((folder.ticket for folder in run_folders(self.store.runs)), default=0)
+        folders = (*run_folders(self.store.runs), *binned(self.store.runs))
+        return 1 + max((folder.ticket for folder in folders), default=0)
 
     def _read(self, folder: RunFolder) -> Run:
         record = folder.record()
         run = self._folded(folder, record)
+        run = replace(run, priority=folder.priority, note=folder.note, origin=folder.origin)
         if record is None or folder.ticket > record.ticket:
-            message = "Stopping." if folder.stop.exists() else "Waiting for its turn."
+            message = "Stopping." if folder.stop.exists() else self._turn_of(folder)
             return replace(run, state="queued", message=message, ended=None, eta_seconds=None)
         match record.phase:
             case "lost" | "failed" | "stopped":
@@ -212,6 +293,10 @@ class Runs:
                 return replace(run, message="Stopping; its checkpoint is being kept.")
             case _:
                 return run
+
+    def _turn_of(self, folder: RunFolder) -> str:
+        before = sum(1 for one in self.queue() if one.rank < folder.rank)
+        return f"Waiting for its turn: {before} before it." if before else "Waiting for its turn."
 
     def _folded(self, folder: RunFolder, record: Record | None) -> Run:
         """The run by its events alone; what was folded before is not read again."""
@@ -226,6 +311,17 @@ class Runs:
                 self._folds[folder.id] = fold
             fold.run = replay(fold.run, fold.tail.read())
             return fold.run
+
+
+def checked_priority(priority: int) -> int:
+    """``priority`` if it is one.
+
+    Raises:
+        BadPlan: it is not.
+    """
+    if not -MOST_URGENT <= priority <= MOST_URGENT:
+        raise BadPlan(f"A priority of {priority} is none.", f"Choose from {-MOST_URGENT} to {MOST_URGENT}; 0 is usual.")
+    return priority
 
 
 def _unsettled(folder: RunFolder) -> bool:

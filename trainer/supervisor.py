@@ -2,22 +2,44 @@
 
 It may be killed at any moment: what it knows is in each run's ``state.json``, and the next one goes on from there.
 Life and death are told by process identity and by durations, never by the time of day.
+
+========== ======================================================= ===================================================
+phase      means                                                   goes on to
+========== ======================================================= ===================================================
+(none)     asked for: ``QUEUED``, no attempt yet                   launching, once there are slots; stopped; failed
+launching  written before a process is started: there may be one   running, with the process found or started;
+           that nobody wrote down                                  ended, where its events say so already; failed
+running    the process, known by number, boot and birth            ended, lost, stopped, once all its processes are gone
+ended      its events say how: finished, stopped or failed         launching, where the events leave it resumable
+lost       its process is gone without a last word                 launching, at a ``RESUME`` with a newer ticket
+stopped    ended by force, or before it began                      launching, likewise
+failed     could not be started                                    launching, likewise
+========== ======================================================= ===================================================
+
+A request with a newer ticket than the record's asks for the next attempt. Every arrow is one whole write of
+``state.json``; a crash before it leaves the phase it came from, which the next supervisor takes up: "launching" by
+looking for a process that carries the run's tag, "running" by asking whether that very process lives.
+``tests/trainer/test_faults.py`` kills page and supervisor before each of their writes.
 """
 
 from __future__ import annotations
 
+import errno
+import shutil
 import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from filelock import Timeout
 
 from trainer.engines import Engine, Exit
 from trainer.events import Event
 from trainer.events_log import TERMINAL, Tail
-from trainer.folder import Record, RunFolder, run_folders
+from trainer.folder import Phase, Record, RunFolder, run_folders
+from trainer.plan import Plan
+from trainer.processes import killed_for_memory
+from trainer.slots import Slots
 from zoo.command import tell
 from zoo.errors import BadPlan
 from zoo.store import Store
@@ -27,6 +49,9 @@ TICK = 0.3  # seconds
 IDLE = 2.0  # seconds with nothing to do before it leaves
 STOP_GRACE = 30.0  # seconds for a worker to keep a checkpoint: one step of a large network can take long
 KILL_GRACE = 5.0  # seconds from asking a process to end to ending it
+
+
+ONE_SLOT = Slots()
 
 
 @dataclass
@@ -40,6 +65,7 @@ class Attempt:
     unsaved: bool = False
     end: Event | None = None
     exit: Exit | None = None
+    killings: int | None = field(default_factory=killed_for_memory)  # the kernel's count when it was taken up
     since: dict[str, float] = field(default_factory=dict)  # monotonic seconds at which something was first seen
 
     def age(self, what: str) -> float:
@@ -50,7 +76,9 @@ class Attempt:
 class Supervisor:
     """Owns every ``state.json`` of the store while it holds the lock."""
 
-    def __init__(self, store: Store, engines: Mapping[str, Engine], slots: int = 1, idle: float = IDLE) -> None:
+    def __init__(
+        self, store: Store, engines: Mapping[str, Engine], slots: Slots = ONE_SLOT, idle: float = IDLE
+    ) -> None:
         self.store = store
         self.engines = engines
         self.slots = slots
@@ -82,7 +110,12 @@ class Supervisor:
             time.sleep(TICK)
 
     def adopt(self) -> None:
-        """Take over what an earlier supervisor had running."""
+        """Take over what an earlier supervisor had running, and clear up what the killed left half done."""
+        with self.store.lock("runs"):
+            for path in (*self.store.runs.glob(".new-*"), *self.store.runs.glob(".gone-*")):
+                shutil.rmtree(path, ignore_errors=True)
+            for folder in run_folders(self.store.runs):
+                folder.sweep()
         for folder in run_folders(self.store.runs):
             record = folder.record()
             if record and record.phase == "running":
@@ -90,46 +123,54 @@ class Supervisor:
                 self.attempts[folder.id] = attempt
 
     def tick(self) -> None:
-        """Look at every attempt once, then start what there is room for."""
+        """Look at every attempt once, then start what there is room for; nobody overtakes who waits for more slots."""
         for attempt in list(self.attempts.values()):
             self._follow(attempt)
+        room = True
         for folder in self.waiting():
             if folder.stop.exists() and not folder.launching:
                 self._refuse(folder, "stopped", "Stopped before it began.")
-            elif len(self.attempts) < self.slots:
-                self._launch(folder)
+            elif room or folder.launching:
+                room = self._launch(folder)
 
     def waiting(self) -> list[RunFolder]:
-        """Runs with a request that no attempt answers yet, by ticket."""
+        """Runs with a request that no attempt answers yet, by priority and ticket."""
         found = []
         for folder in run_folders(self.store.runs):
             asked = folder.changed()
             if folder.id in self.attempts or self._settled.get(folder.id) == asked:
                 continue
             if folder.waits:
-                found.append((folder.ticket, folder.id, folder))
+                found.append(folder)
             else:
                 self._settled[folder.id] = asked
-        return [folder for _, _, folder in sorted(found, key=lambda row: row[:2])]
+        return sorted(found, key=lambda folder: folder.rank)
 
-    def _launch(self, folder: RunFolder) -> None:
+    def _launch(self, folder: RunFolder) -> bool:
+        """Start it, or write down why it cannot be; False where there is no room for it."""
         try:
             plan = folder.plan()
         except BadPlan as error:
             self._refuse(folder, "failed", str(error))
-            return
+            return True
         engine = self.engines.get(plan.engine)
         if engine is None:
             self._refuse(folder, "failed", f"There is no engine {plan.engine[:80]!r} here; start it with another one.")
-            return
+            return True
         record = self._launching(folder)
         if _last_word(folder.tail(record.offset)):  # said while no supervisor knew of its worker
             self._save(folder, replace(record, phase="ended"))
-            return
+            return True
+        slots = self._free(plan, record)
+        if slots:
+            self._begin(folder, plan, engine, replace(record, slots=slots))
+        return bool(slots)
+
+    def _begin(self, folder: RunFolder, plan: Plan, engine: Engine, record: Record) -> None:
         if not self._save(folder, record):
             return
         try:
-            process = engine.submit(folder.path, plan)
+            process = engine.submit(folder.path, plan, self.slots.environment(record.slots))
         except OSError as error:
             self._refuse(folder, "failed", f"No worker could be started ({error.strerror}); try again later.")
             return
@@ -137,6 +178,15 @@ class Supervisor:
         attempt = Attempt(folder, engine, running, folder.tail(record.offset))
         attempt.unsaved = not self._save(folder, running)
         self.attempts[folder.id] = attempt
+
+    def _free(self, plan: Plan, record: Record) -> tuple[int, ...]:
+        """The slots that a run of ``plan`` gets; none where it has to wait. It may hold its own already."""
+        if record.slots:
+            return record.slots
+        taken = {slot for attempt in self.attempts.values() for slot in attempt.record.slots or (0,)}
+        free = [slot for slot in range(self.slots.count) if slot not in taken]
+        needed = self.slots.needed(plan.processes)
+        return tuple(free[:needed]) if len(free) >= needed else ()
 
     def _launching(self, folder: RunFolder) -> Record:
         """The record to start from; an attempt that an earlier supervisor was just launching keeps its offset."""
@@ -174,7 +224,7 @@ class Supervisor:
         if self._save(attempt.folder, done):
             del self.attempts[attempt.folder.id]
 
-    def _refuse(self, folder: RunFolder, phase: Literal["failed", "stopped"], message: str) -> None:
+    def _refuse(self, folder: RunFolder, phase: Phase, message: str) -> None:
         record = replace(self._launching(folder), phase=phase, message=message, at=time.time())
         self._save(folder, record)
 
@@ -202,16 +252,29 @@ def _last_word(tail: Tail) -> Event | None:
     return next((event for _, event in reversed(list(tail.read())) if isinstance(event, TERMINAL)), None)
 
 
-def _outcome(attempt: Attempt) -> tuple[Literal["ended", "lost", "stopped"], str]:
+def _outcome(attempt: Attempt) -> tuple[Phase, str]:
     if attempt.end is not None:
         return "ended", ""
     if attempt.folder.stop.exists():
         return "stopped", "Stopped by force, as the worker did not answer; it can be resumed from its last checkpoint."
-    return "lost", _epitaph(attempt.exit.status if attempt.exit else None, attempt.folder)
+    return "lost", _epitaph(attempt.exit.status if attempt.exit else None, attempt.folder, _starved(attempt.killings))
 
 
-def _epitaph(status: int | None, folder: RunFolder) -> str:
+def _starved(before: int | None) -> bool:
+    """Whether the kernel has killed for want of memory since its count was ``before``."""
+    now = killed_for_memory()
+    return before is not None and now is not None and now > before
+
+
+def _epitaph(status: int | None, folder: RunFolder, starved: bool) -> str:
     words = folder.last_words()
+    if starved and (status is None or status == -signal.SIGKILL or "SIGKILL" in words):
+        return (
+            "The machine ran out of memory and its kernel killed the worker; "
+            "start it again with a smaller batch, or close something and resume it from its last checkpoint."
+        )
+    if status == errno.ENOSPC:  # there was no room left to say so in
+        return "The disk is full. Make room, then resume the run from its last checkpoint."
     if status is None:
         return "The worker vanished while nobody was watching; it can be resumed from its last checkpoint."
     if status == -signal.SIGKILL or "SIGKILL" in words:  # the second is how a launcher tells it of its workers

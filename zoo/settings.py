@@ -22,6 +22,7 @@ class Settings:
         cache_gb: most that decoded pictures and features may take together, in 10⁹ bytes.
         auth: ``user:password`` pairs for the page, empty for none.
         engine: the engine runs are sent to unless a plan says otherwise.
+        slots: how many runs this machine takes at once; 0 for one a graphics card, or one without any.
         offline: never ask a hub.
         threads: CPU threads that computing may use.
         on_space: the page runs as a Hugging Face Space.
@@ -33,6 +34,7 @@ class Settings:
     cache_gb: int = 32
     auth: tuple[tuple[str, str], ...] = ()
     engine: str = "local"
+    slots: int = 0
     offline: bool = False
     threads: int = 1
     on_space: bool = False
@@ -55,6 +57,7 @@ class Settings:
             cache_gb=_whole(environ, "STUDIO_CACHE_GB", 32),
             auth=tuple((user, password) for user, _, password in pairs),
             engine=environ.get("STUDIO_ENGINE", "local"),
+            slots=_whole(environ, "STUDIO_SLOTS", 0),
             offline=any(_true(environ, name) for name in ("STUDIO_OFFLINE", "HF_HUB_OFFLINE")),
             threads=_whole(environ, "OMP_NUM_THREADS", usable_cores()),
             on_space=on_space,
@@ -78,6 +81,12 @@ def child_environment(**more: str) -> dict[str, str]:
     hidden = ("STUDIO_AUTH", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OAUTH_CLIENT_SECRET", "OAUTH_CLIENT_ID")
     private = {NO_PATHS: "1"} if os.environ.get("STUDIO_AUTH") else {}
     return {name: value for name, value in os.environ.items() if name not in hidden} | private | more
+
+
+def visible_cards(environ: Mapping[str, str] = os.environ) -> tuple[str, ...] | None:
+    """The graphics cards that CUDA may use, as the environment names them; None where it may use all."""
+    named = environ.get("CUDA_VISIBLE_DEVICES")
+    return None if named is None else tuple(one.strip() for one in named.split(",") if one.strip())
 
 
 def launched_rank(environ: Mapping[str, str] = os.environ) -> int | None:

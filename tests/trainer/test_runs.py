@@ -161,12 +161,20 @@ def test_a_run_at_work_is_not_deleted_and_an_ended_one_is(runs: Runs) -> None:
     assert runs.list() == []
     with pytest.raises(NotFound):
         runs.read(run_id)
+    assert [run.id for run in runs.trash()] == [run_id]
+    runs.restore(run_id)
+    assert (runs.read(run_id).state, runs.trash()) == ("stopped", [])
+    runs.delete(run_id)
+    runs.purge(run_id)
     assert not [path for path in runs.store.runs.iterdir() if path.is_dir()]
+    with pytest.raises(NotFound, match="no deleted run"):
+        runs.restore(run_id)
 
 
 @pytest.mark.parametrize("name", ["nosuchrun", "../home", "", "a/b", "x" * 5000, "é", "a\0b"])
 def test_an_id_that_is_none_is_not_found(runs: Runs, name: str) -> None:
-    for ask in (runs.read, runs.folder, runs.stop, runs.resume, runs.delete, runs.classifier):
+    asks = (runs.read, runs.folder, runs.stop, runs.resume, runs.delete, runs.classifier, runs.restore, runs.purge)
+    for ask in asks:
         with pytest.raises(NotFound):
             ask(name)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 from trainer.plan import Plan
 from trainer.processes import Process
 from zoo.registry import discover
+
+NOWHERE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,11 @@ class Engine(Protocol):
 
     name: str
 
-    def submit(self, run_dir: Path, plan: Plan) -> Process:
+    def submit(self, run_dir: Path, plan: Plan, slot: Mapping[str, str] = NOWHERE) -> Process:
         """Start ``python -m trainer work RUN_DIR`` where it shall execute, unless this run has a process already.
+
+        Args:
+            slot: the environment that keeps it to its slot of this machine.
 
         Raises:
             OSError: no process can be started.

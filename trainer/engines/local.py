@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from trainer.engines import Exit
+from trainer.engines import NOWHERE, Exit
+from trainer.folder import ATTEMPT
 from trainer.plan import Plan
 from trainer.processes import Process, send, tagged, tags
 from zoo.settings import child_environment
@@ -22,18 +24,20 @@ class Local:
 
     name = "local"
 
-    def __init__(self, worker: Sequence[str] = WORKER) -> None:
+    def __init__(self, worker: Sequence[str] = WORKER, program: str = sys.executable) -> None:
         self._worker = worker  # what Python, or the launcher, is told to run
+        self._program = program
         self._children: dict[Process, subprocess.Popen[bytes]] = {}
 
-    def submit(self, run_dir: Path, plan: Plan) -> Process:
+    def submit(self, run_dir: Path, plan: Plan, slot: Mapping[str, str] = NOWHERE) -> Process:
         if present := tagged(run_dir):
             return present[0]
-        with (run_dir / "log.txt").open("wb") as log:
+        with (run_dir / "log.txt").open("ab", buffering=0) as log:
+            log.write(b"\n" * (log.tell() > 0) + ATTEMPT + time.strftime("%Y-%m-%d %H:%M:%S\n").encode())
             child = subprocess.Popen(
-                [sys.executable, *_launcher(plan.processes), *self._worker, str(run_dir)],
+                [self._program, *_launcher(plan.processes), *self._worker, str(run_dir)],
                 cwd=HERE,
-                env=child_environment(**tags(run_dir), STUDIO_HOME=str(run_dir.parents[1])),
+                env=child_environment(**tags(run_dir), **slot, STUDIO_HOME=str(run_dir.parents[1])),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
