@@ -48,6 +48,9 @@ def test_more_of_the_hard_class_is_asked_for() -> None:
     assert list(found.overall.errors) == sorted(found.overall.errors, reverse=True)
     assert list(found.overall.sizes) == [20.0, 40.0, 80.0, 160.0, 320.0]
     assert "more of rust" in found.sentence or "more of dirt" in found.sentence
+    rust, _, sky, _ = found.classes
+    assert rust.sizes[-1] == 60  # a quarter of its 80 is left out each time
+    assert rust.errors[0] > rust.errors[-1] > sky.errors[-1]
     for one in (found.overall, *found.classes):
         if one.forecast is not None:
             assert one.forecast.interval[0] <= one.forecast.interval[1]
