@@ -89,8 +89,9 @@ def supervise(_: argparse.Namespace, settings: Settings) -> None:
     Supervisor(Store(settings.home), engines(), Slots.of(settings)).serve()
 
 
-def list_runs(_: argparse.Namespace, settings: Settings) -> list[dict[str, Any]]:
-    return [run.as_json() for run in Runs(Store(settings.home), settings).list()]
+def list_runs(chosen: argparse.Namespace, settings: Settings) -> list[dict[str, Any]]:
+    runs = Runs(Store(settings.home), settings)
+    return [run.as_json() for run in (runs.trash() if chosen.trash else runs.list())]
 
 
 def record(_: argparse.Namespace, settings: Settings) -> dict[str, Any]:
@@ -130,9 +131,64 @@ def resume(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     return runs.read(chosen.run).as_json()
 
 
+def delete(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    runs = Runs(Store(settings.home), settings)
+    if chosen.for_good:
+        runs.purge(chosen.run)
+    else:
+        runs.delete(chosen.run)
+    return {"run": chosen.run, "restorable": not chosen.for_good}
+
+
+def restore(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    runs = Runs(Store(settings.home), settings)
+    runs.restore(chosen.run)
+    return runs.read(chosen.run).as_json()
+
+
+def note(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    runs = Runs(Store(settings.home), settings)
+    runs.note(chosen.run, " ".join(chosen.text))
+    return runs.read(chosen.run).as_json()
+
+
+def priority(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    runs = Runs(Store(settings.home), settings)
+    runs.prioritise(chosen.run, chosen.priority)
+    return runs.read(chosen.run).as_json()
+
+
 def _row(run: dict[str, Any]) -> str:
     plan = run["plan"] or {"strategy": "?", "backbone": "?"}
-    return f"{run['id']}  {run['state']:<8}  {plan['strategy']} on {plan['backbone']}: {run['message']}"
+    cost = _cost(run["predicted"], run["actual"])
+    lines = [f"{run['id']}  {run['state']:<8}  {plan['strategy']} on {plan['backbone']}: {run['message']}"]
+    indent = " " * (len(run["id"]) + 12)
+    return "\n".join([*lines, *(f"{indent}{more}" for more in (cost, *_said(run)) if more)])
+
+
+def _said(run: dict[str, Any]) -> list[str]:
+    how, of = run["origin"]
+    urgent = f"priority {run['priority']}" if run["priority"] and run["state"] == "queued" else ""
+    return [f"{how} of {of}" if how else "", urgent, f"note: {run['note'].splitlines()[0]}" if run["note"] else ""]
+
+
+def _cost(predicted: dict[str, Any], actual: dict[str, Any]) -> str:
+    """What it cost beside what was told before; "" while nothing is known of either."""
+    units = (("seconds", "s"), ("memory_mb", "MB of memory"), ("disk_mb", "MB on disk"))
+    parts = []
+    for name, unit in units:
+        told, was = predicted.get(name), actual.get(name)
+        if was is not None:
+            parts.append(f"{was:.0f} {unit}" + (f" ({told:.0f} predicted)" if told is not None else ""))
+        elif told is not None:
+            parts.append(f"{told:.0f} {unit} predicted")
+    return ", ".join(parts)
+
+
+def _binned(value: dict[str, Any]) -> str:
+    if value["restorable"]:
+        return f"Deleted. Undo with: python -m trainer restore {value['run']}"
+    return "Deleted for good."
 
 
 def _rows(runs: list[dict[str, Any]]) -> str:
@@ -143,15 +199,38 @@ def _takes_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="id of a run, as `runs` lists it")
 
 
+def _takes_trash(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--trash", action="store_true", help="the deleted ones that can be restored")
+
+
+def _takes_end(parser: argparse.ArgumentParser) -> None:
+    _takes_run(parser)
+    parser.add_argument("--for-good", action="store_true", help="a run that was deleted before: no undo")
+
+
+def _takes_text(parser: argparse.ArgumentParser) -> None:
+    _takes_run(parser)
+    parser.add_argument("text", metavar="TEXT", nargs="*", help="your words; none to remove them")
+
+
+def _takes_priority(parser: argparse.ArgumentParser) -> None:
+    _takes_run(parser)
+    parser.add_argument("priority", metavar="N", type=int, help="the higher goes first; 0 is usual")
+
+
 def _takes_run_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="folder of the run")
 
 
 COMMANDS = (
-    Command(name="runs", help="list every run, newest first", call=list_runs, show=_rows),
+    Command(name="runs", help="list every run, newest first", call=list_runs, show=_rows, arguments=_takes_trash),
     Command(name="record", help="what was foretold, what was achieved", call=record, show=_recorded),
     Command(name="stop", help="keep a checkpoint and end a run", call=stop, show=_row, arguments=_takes_run),
     Command(name="resume", help="go on from the last checkpoint", call=resume, show=_row, arguments=_takes_run),
+    Command(name="delete", help="into the bin, to be restored", call=delete, show=_binned, arguments=_takes_end),
+    Command(name="restore", help="undo a deletion", call=restore, show=_row, arguments=_takes_run),
+    Command(name="note", help="keep your words with a run", call=note, show=_row, arguments=_takes_text),
+    Command(name="priority", help="move a waiting run", call=priority, show=_row, arguments=_takes_priority),
     Command(name="work", help="be the worker of one run", call=work, arguments=_takes_run_dir),
     Command(name="supervise", help="start queued runs until none is left", call=supervise),
 )
