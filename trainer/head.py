@@ -70,7 +70,7 @@ def fit_head(
     spanned = u * s  # (N, min(N, D)): the same points in fewer coordinates
     kinds: list[tuple[Rows, Fit]] = [(spanned, partial(_regression, strength)) for strength in STRENGTHS]
     kinds.append((z, _discriminant))
-    fold = _folds(y, groups, seed)
+    fold = folds_of(y, groups, seed)
     tried: list[_Tried] = []
     for number in range(1, CANDIDATES + 1):
         begun = time.perf_counter()
@@ -193,12 +193,12 @@ def _spread(coefficients: Rows, intercepts: Rows, known: NDArray[np.int64], clas
     return weight, bias
 
 
-def _folds(y: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """(N,) fold of each row: groups whole, classes spread evenly."""
+def folds_of(y: NDArray[np.int64], groups: NDArray[np.int64], seed: int, count: int = FOLDS) -> NDArray[np.int64]:
+    """(N,) fold of each row, of ``count`` or as many as there are groups: groups whole, classes spread evenly."""
     rng = np.random.default_rng(seed)
     names, first, member = np.unique(groups, return_index=True, return_inverse=True)
     fold = np.zeros(len(names), dtype=np.int64)
-    folds = min(FOLDS, len(names))
+    folds = min(count, len(names))
     for label in np.unique(y):
         mine = rng.permutation(np.flatnonzero(y[first] == label))
         fold[mine] = (rng.integers(folds) + np.arange(len(mine))) % folds

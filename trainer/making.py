@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from trainer.auto import advice
 from trainer.events import Epoch, Event, Failed, Finished, Progress, Started, Stopped
 from trainer.exports import empty_folder
 from trainer.plans import suggest
 from trainer.run import Run
 from trainer.runs import Runs
+from trainer.strategies import strategies
 from zoo.columns import Columns
 from zoo.command import Command, data, positive, tell, whole
 from zoo.comparisons import Comparisons
@@ -29,12 +31,16 @@ def fit(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         empty_folder(chosen.out)  # before the work, not after it
     store = Store(settings.home)
     dataset = intake(chosen.data, store, settings, _told, _columns(chosen))
+    if chosen.strategy == "auto":
+        known, decided = advice(dataset, store, settings, chosen.backbone, chosen.seed, _told)
+    else:
+        known = Comparisons(store, settings).latest(dataset.id)
+        decided = {"backbone": chosen.backbone, "strategy": chosen.strategy}
     plan = suggest(
-        Comparisons(store, settings).latest(dataset.id),
+        known,
         dataset,
         settings,
-        backbone=chosen.backbone,
-        strategy=None if chosen.strategy == "auto" else chosen.strategy,
+        **decided,
         engine=chosen.engine,
         budget_seconds=chosen.budget,
         seed=chosen.seed,
@@ -225,7 +231,7 @@ def _told(stage: str, done: int, total: int) -> None:
 def _fit_arguments(parser: argparse.ArgumentParser) -> None:
     data(parser)
     parser.add_argument("--backbone", metavar="ID", help="source/name; else the advice of the last comparison")
-    parser.add_argument("--strategy", default="auto", metavar="S", help="auto, linear_head or full")
+    parser.add_argument("--strategy", default="auto", metavar="S", help=f"auto, {', '.join(strategies())}")
     parser.add_argument("--budget", type=positive, metavar="SECONDS", help="no new epoch is begun after these")
     parser.add_argument("--out", type=Path, metavar="DIR", help="put the classifier there as well")
     parser.add_argument("--seed", type=whole, metavar="S")

@@ -15,11 +15,11 @@ from zoo.settings import child_environment
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def spawn(command: str, subject: str, home: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start ``python -m zoo command subject`` in a session of its own; what it says goes to the end of ``log``."""
+def spawn(command: str, subject: str, home: Path, log: Path, room: str = "zoo") -> subprocess.Popen[bytes]:
+    """Start ``python -m room command subject`` in a session of its own; what it says goes to the end of ``log``."""
     with log.open("ab") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", "zoo", command, subject, "--home", str(home)],
+            [sys.executable, "-m", room, command, subject, "--home", str(home)],
             cwd=ROOT,
             env=child_environment(),
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,74 @@
+"""`python -m trainer race`, and the process that a race is."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from trainer.races import ENDED, Races, ride
+from zoo.command import Command, positive, tell, whole
+from zoo.errors import BadPlan
+from zoo.intake import intake
+from zoo.settings import Settings
+from zoo.store import Store
+
+SHOWN = ("id", "dataset", "backbone", "seed", "arms", "winner", "verdict", "mid_p", "over", "gain", "took")
+
+
+def run_race(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """Race the strategies on DATA and watch to the end; interrupting the command ends the race."""
+    store = Store(settings.home)
+    dataset = intake(chosen.data, store, settings)
+    races, told = Races(store, settings), ""
+    name = races.start(dataset.id, chosen.backbone, chosen.budget, chosen.seed)
+    try:
+        while (found := races.read(name))["state"] not in ENDED:
+            line = "{message} {progress[done]}/{progress[total]}".format(**found)
+            if line != told:
+                tell(told := line)
+            time.sleep(0.3)
+    except KeyboardInterrupt:
+        races.stop(name)
+        raise
+    if found["state"] != "finished":
+        raise BadPlan(found["message"], f"Its log: {races.root / name / 'log.txt'}.")
+    return {key: found[key] for key in SHOWN if key in found}
+
+
+def racing(chosen: argparse.Namespace, settings: Settings) -> None:
+    """Be the process of one race; the page and the command line start it."""
+    ride(chosen.folder, Store(settings.home), settings)
+
+
+def _raced(found: dict[str, Any]) -> str:
+    lines = [f"{'strategy':<16} {'right':>7}  {'95 % interval':<15} {'judged on':>9} {'seconds':>8}"]
+    for arm in found["arms"]:
+        if arm["accuracy"] is None:
+            lines.append(f"{arm['strategy']:<16} {arm['why']}")
+            continue
+        low, high = (f"{bound:.1%}" for bound in arm["interval"])
+        out = f"  out: {arm['why']}" if arm["why"] else ""
+        lines.append(
+            f"{arm['strategy']:<16} {arm['accuracy']:>7.1%}  {f'{low}–{high}':<15} {arm['pictures']:>9}"
+            f" {arm['seconds']:>8.1f}{out}"
+        )
+    return "\n".join([*lines, "", found["verdict"]])
+
+
+def _race_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DATA", help="a folder of class folders, a .zip or .tar of one, or: sample")
+    parser.add_argument("--backbone", metavar="ID", help="source/name; else the advice of the last comparison")
+    parser.add_argument("--budget", type=positive, metavar="SECONDS", help="what training all arms may take in all")
+    parser.add_argument("--seed", type=whole, metavar="S")
+
+
+def _takes_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="FOLDER", type=Path)
+
+
+COMMANDS = (
+    Command(name="race", help="strategies against each other", call=run_race, show=_raced, arguments=_race_arguments),
+    Command(name="racing", help="be the process of one race", call=racing, arguments=_takes_folder),
+)
