@@ -17,20 +17,18 @@ from numpy.typing import NDArray
 from zoo import sources
 from zoo.dataset import Dataset, split
 from zoo.errors import BackboneUnavailable, BadUpload
-from zoo.features import Extractor, Features
-from zoo.probe import accuracy_interval, knn, ridge
+from zoo.features import Extractor
+from zoo.judging import few_threads, judged
 from zoo.quadrant import place
-from zoo.report import Comparison, ProbeReport, TapScore, advise
+from zoo.report import Comparison, ProbeReport, advise, alike_timed
 from zoo.resample import accuracies, balanced, behind, difference, mid_p
 from zoo.settings import Settings
 from zoo.store import Store
-from zoo.transfer import above_chance, leep, logme, nce, shrunk_hscore, softmax, transrate
 
 EMBEDDED = tuple(f"embedded/tf_efficientnet_lite{number}" for number in range(3))
 BASELINE = "pixels/8x8"
 FIRST_ROUND = 64  # fewer pictures than this decide nothing
 FINALISTS = 3
-SCORED = 20_000  # pictures that neighbours and scores are taken of: their cost grows faster than their worth
 SLACK = 0.93  # of what is left of a budget is planned for
 
 Told = Callable[[str, int, int], None]
@@ -85,7 +83,7 @@ def compare(
         chance=float(counts.max() / counts.sum()),
     )
     baseline = Extractor(sources.card(BASELINE, settings), dataset, store, settings, question.fresh)
-    state = replace(state, baseline=_measure(baseline, dataset, order, clock))
+    state = replace(state, baseline=_measure(baseline, dataset, order, clock, fresh=question.fresh))
     yield state
     reports: dict[str, ProbeReport] = {}
     halfway: dict[str, float] = {}
@@ -96,7 +94,7 @@ def compare(
         for entrant in [one for one in entrants if not _out(reports, one)]:
             seen, every = sum(report.pictures for report in reports.values()), len(order) * len(entrants)
             try:
-                report = _measure(entrant, dataset, part, clock, _from(seen, every, told), scores=last)
+                report = _measure(entrant, dataset, part, clock, _from(seen, every, told), last, question.fresh)
             except BackboneUnavailable as error:
                 entrants.remove(entrant)
                 unavailable.append(_why(entrant.card.id, error))
@@ -113,8 +111,10 @@ def compare(
             probing = clock.read()["probe"] - before_round["probe"]
             left = question.budget - before - clock.read()["total"]
             rounds = _affordable(rounds, number, list(reports.values()), probing, left)
-    state = replace(state, unavailable=tuple(unavailable))
-    yield _concluded(state, reports, halfway, order[:number], dataset, question, clock)
+    with few_threads(number):
+        yield _concluded(
+            replace(state, unavailable=tuple(unavailable)), reports, halfway, order[:number], dataset, question, clock
+        )
 
 
 class _Clock:
@@ -176,58 +176,15 @@ def _measure(
     clock: _Clock,
     told: Told = lambda *_: None,
     scores: bool = True,
+    fresh: bool = False,
 ) -> ProbeReport:
     """Features of ``part`` and a probe on each tap of them; transfer ``scores`` too, which cost more than a probe."""
-    features = extractor.rows(part, lambda done, total: told(extractor.card.id, done, total))
-    clock.stages["forward"] += features.seconds
     begun = time.perf_counter()
-    report = _judged(features, dataset.y[part], dataset.groups[part], scores)
+    report = judged(extractor, dataset, part, scores, lambda done, total: told(extractor.card.id, done, total), fresh)
     spent = time.perf_counter() - begun
-    clock.stages["probe"] += spent
-    return replace(report, seconds=features.seconds + spent)
-
-
-def _judged(features: Features, y: NDArray[np.int64], groups: NDArray[np.int64], scores: bool) -> ProbeReport:
-    taps, right = [], np.empty((len(features.taps), len(y)), dtype=bool)
-    for index, tap in enumerate(features.taps):
-        probe = ridge(tap, y, groups)
-        right[index] = probe.predicted == y
-        taps.append(TapScore(features.card.taps[index], probe.accuracy, probe.interval))
-    best = max(tap.accuracy for tap in taps)
-    error = float(np.sqrt(best * (1 - best) / len(y)))
-    earliest = next(tap.name for tap in taps if tap.accuracy >= best - error)
-    few = slice(0, SCORED)
-    neighbours = knn(features.head[few], y[few], groups[few]) == y[few]
-    return ProbeReport(
-        card=features.card,
-        pictures=len(y),
-        taps=tuple(taps),
-        best_tap=earliest,
-        knn=float(neighbours.mean()),
-        knn_interval=accuracy_interval(neighbours, groups[few]),
-        **_scores(features, y[few]) if scores else dict.fromkeys(SCORES),
-        balanced_accuracy=float(np.mean([right[-1][y == label].mean() for label in np.unique(y)])),
-        ms_per_picture=features.ms_per_picture,
-        torch_ms_per_picture=features.torch_ms,
-        seconds=0.0,
-        right=right,
-    )
-
-
-SCORES = ("logme", "hscore", "transrate", "leep", "nce")
-
-
-def _scores(features: Features, y: NDArray[np.int64]) -> dict[str, float | None]:
-    """Every transfer score of the last tap, on its first rows."""
-    head, logits = features.head[: len(y)], features.logits(slice(0, len(y)))
-    found: dict[str, float | None] = dict.fromkeys(SCORES)
-    found |= {"logme": logme(head, y), "hscore": shrunk_hscore(head, y)}
-    found["transrate"] = above_chance(lambda labels: transrate(head, labels), y)
-    if logits is not None:
-        probabilities, guesses = softmax(logits), logits.argmax(axis=1).astype(np.int64)
-        found["leep"] = above_chance(lambda labels: leep(probabilities, labels), y)
-        found["nce"] = above_chance(lambda labels: nce(guesses, labels), y)
-    return found
+    clock.stages["forward"] += report.seconds
+    clock.stages["probe"] += spent - report.seconds
+    return replace(report, seconds=spent)
 
 
 def _from(seen: int, every: int, told: Told) -> Told:
@@ -293,6 +250,7 @@ def _concluded(
 ) -> Comparison:
     """``state`` with probabilities, ties, the quadrant and the advice."""
     groups = dataset.groups[part]
+    reports = {one.card.id: one for one in alike_timed(list(reports.values()))}
     finalists = sorted((one for one in reports.values() if one.dropped_at is None), key=lambda one: -one.accuracy)
     shares = accuracies(np.stack([one.right[-1] for one in finalists]), groups, question.seed)
     wins = np.bincount(shares.argmax(axis=1), minlength=len(finalists)) / len(shares)

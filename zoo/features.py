@@ -48,6 +48,7 @@ class Features:
         torch_ms: the same of torch alone, by which training is foretold; an engine may be quicker.
         seconds: wall seconds spent on them now; 0 where all were known already.
         classifier: the pretrained head's weights and bias, which read the last tap, where there is one.
+        engine: what took ``ms_per_picture``: "torch", or the engine that a network was exported to.
     """
 
     card: Card
@@ -56,6 +57,7 @@ class Features:
     torch_ms: float
     seconds: float
     classifier: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+    engine: str = "torch"
 
     @property
     def head(self) -> NDArray[np.float32]:
@@ -101,6 +103,7 @@ class Extractor:
         self._shards: list[list[NDArray[np.float32]]] = []
         self._ends = [0]
         self._ms = self._torch_ms = 0.0
+        self._engine = "torch"
         if not fresh and card.revision:
             self._read_known()
 
@@ -111,7 +114,9 @@ class Extractor:
         seconds = self._compute(missing, told) if missing else 0.0
         order = np.array([self._row[sha] for sha in wanted], dtype=np.int64)
         taps = tuple(self._gathered(index, order) for index in range(len(self.card.taps)))
-        return Features(self.card, taps, self._ms, self._torch_ms or self._ms, seconds, self._classifier())
+        return Features(
+            self.card, taps, self._ms, self._torch_ms or self._ms, seconds, self._classifier(), self._engine
+        )
 
     def _compute(self, missing: list[tuple[str, int]], told: Told) -> float:
         from zoo.forward import forward
@@ -127,7 +132,7 @@ class Extractor:
             done += len(part)
             seconds += found.seconds
             if len(part) >= 2 * PROBED or not self._ms:  # a handful of pictures times the start more than the speed
-                self._ms = found.ms_per_picture
+                self._ms, self._engine = found.ms_per_picture, getattr(backbone, "engine", "torch")
             self._write([sha for sha, _ in part], found.taps)
             if self._undecided:
                 upcoming = max(self._expected - len(part), len(missing) - done)
@@ -171,7 +176,7 @@ class Extractor:
         return backbone
 
     def _keep_classifier(self, found: tuple[NDArray[np.float32], NDArray[np.float32]] | None) -> None:
-        path = self._folder() / "classifier.npz"
+        path = self.folder / "classifier.npz"
         if found is not None and found[0].shape[1] == self.card.dim and not path.exists():
             content = io.BytesIO()
             np.savez(content, allow_pickle=False, weight=found[0], bias=found[1])
@@ -179,26 +184,29 @@ class Extractor:
 
     def _classifier(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
         try:
-            with np.load(self._folder() / "classifier.npz", allow_pickle=False) as found:
+            with np.load(self.folder / "classifier.npz", allow_pickle=False) as found:
                 return found["weight"], found["bias"]
         except (OSError, ValueError, KeyError, BadZipFile):
             return None
 
-    def _folder(self) -> Path:
+    @property
+    def folder(self) -> Path:
+        """Where the features of this card's network are kept, whatever the dataset."""
         card = self.card
         facts = [LAYOUT, card.revision, asdict(card.preprocessing), card.taps]
         return self._store.features / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
 
     def _write(self, shas: list[str], taps: list[NDArray[np.float32]]) -> None:
         """Keep one shard: a folder with the hashes, a file for each tap, and the timings."""
-        folder = self._folder()
+        folder = self.folder
         draft = folder / f".{new_id()}"
         draft.mkdir(parents=True)
         try:
             np.save(draft / "sha.npy", np.array(shas), allow_pickle=False)
             for index, tap in enumerate(taps):
                 np.save(draft / f"tap{index}.npy", tap, allow_pickle=False)
-            (draft / "about.json").write_text(json.dumps({"ms": self._ms, "torch_ms": self._torch_ms}))
+            about = {"ms": self._ms, "torch_ms": self._torch_ms, "engine": self._engine}
+            (draft / "about.json").write_text(json.dumps(about))
             os.replace(draft, folder / new_id())
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -207,7 +215,7 @@ class Extractor:
     def _read_known(self) -> None:
         """What earlier comparisons computed of this dataset's pictures, oldest first."""
         wanted = set(self._shas)
-        for file in sorted(self._folder().glob("[0-9a-f]*/sha.npy"), key=lambda path: path.stat().st_mtime_ns):
+        for file in sorted(self.folder.glob("[0-9a-f]*/sha.npy"), key=lambda path: path.stat().st_mtime_ns):
             shard = file.parent
             try:
                 shas = np.load(file, allow_pickle=False).tolist()
@@ -216,6 +224,7 @@ class Extractor:
                     about: dict[str, Any] = read_json(shard / "about.json") or {}
                     self._add(shas, taps)
                     self._ms, self._torch_ms = float(about["ms"]), float(about["torch_ms"])
+                    self._engine = str(about.get("engine", "torch"))
             except (ValueError, KeyError, EOFError, OSError):
                 shutil.rmtree(shard, ignore_errors=True)  # damaged: computed again
 

@@ -65,6 +65,7 @@ class EngineBackbone:
 
     card: Card
     run: Run
+    engine: str
 
     def prepare(self, picture: Picture) -> Picture:
         return fit(picture, self.card.preprocessing)

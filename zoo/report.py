@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.backbone import Card
-from zoo.quadrant import Quadrant
+from zoo.quadrant import HALF_A_POINT, Quadrant
 
 Interval = tuple[float, float]
 
@@ -39,6 +39,7 @@ class ProbeReport:
         balanced_accuracy: mean over the classes.
         ms_per_picture: wall milliseconds on this machine, by whatever runs it quickest.
         torch_ms_per_picture: the same by torch, which training uses.
+        engine: what took ``ms_per_picture``: "torch", "openvino" or "onnxruntime".
         seconds: wall seconds spent on it in this comparison.
         dropped_at: the number of pictures after which it left the tournament, None for a finalist.
         p_best: bootstrap probability of being the most accurate finalist.
@@ -63,6 +64,7 @@ class ProbeReport:
     torch_ms_per_picture: float
     seconds: float
     right: NDArray[np.bool_] = field(repr=False, compare=False)
+    engine: str = "torch"
     dropped_at: int | None = None
     p_best: float | None = None
     versus_best: dict[str, Any] | None = None
@@ -77,7 +79,7 @@ class ProbeReport:
 
     def as_json(self) -> dict[str, Any]:
         scores = ("knn", "knn_interval", "logme", "hscore", "transrate", "leep", "nce", "balanced_accuracy")
-        kept = ("pictures", "best_tap", *scores, "ms_per_picture", "torch_ms_per_picture", "seconds")
+        kept = ("pictures", "best_tap", *scores, "ms_per_picture", "torch_ms_per_picture", "engine", "seconds")
         return (
             {"id": self.card.id, "accuracy": self.accuracy, "interval": self.interval}
             | {"taps": [asdict(tap) for tap in self.taps]}
@@ -138,23 +140,49 @@ def percent(share: float) -> str:
     return f"{share * 100:.1f} %"
 
 
+def alike_timed(reports: Sequence[ProbeReport]) -> list[ProbeReport]:
+    """``reports`` with milliseconds that can be compared: all of exported networks, or else all of torch.
+
+    A network of which few pictures were asked is not worth an export, and an engine's time beside torch's would say
+    that the larger network is the faster one.
+    """
+    if len({one.engine == "torch" for one in reports}) < 2:
+        return list(reports)
+    return [replace(one, ms_per_picture=one.torch_ms_per_picture, engine="torch") for one in reports]
+
+
+def chosen_of(ties: Sequence[ProbeReport]) -> ProbeReport:
+    """The fastest of those ties that are within half a point of the most accurate.
+
+    A tie says that the order is not proven, not that the difference is nothing: the most accurate on these pictures
+    stays the best guess, and speed decides only where next to nothing is given up for it.
+    """
+    best = max(one.accuracy for one in ties)
+    near = [one for one in ties if one.accuracy >= best - HALF_A_POINT]
+    return min(near, key=lambda one: (one.ms_per_picture, -one.accuracy))
+
+
 def advise(finalists: Sequence[ProbeReport], ties: Sequence[ProbeReport], quadrant: Quadrant) -> tuple[str, str, str]:
-    """(backbone id, strategy, one sentence of advice). Among ties the fastest is advised."""
-    best = max(finalists, key=lambda report: report.accuracy)
-    chosen = ties[0]
+    """(backbone id, strategy, one sentence of advice); of ``ties``, fastest first, that of ``chosen_of``."""
+    best, chosen = max(finalists, key=lambda report: report.accuracy), chosen_of(ties)
     strategy = "full" if quadrant.p_large >= 0.5 else "linear_head"
     low, high = (f"{bound * 100:.1f}" for bound in best.interval)
     found = f"{best.card.name} is right on {percent(best.accuracy)} ({low}–{high}) of pictures it was not fitted to"
     others = [report.card.name for report in ties if report is not best]
+    if others:
+        found += f"; that is a tie with {_list(others)}"
+    elif len(finalists) > 1:
+        found += ", more than any other here"
     if chosen is not best:
-        faster = best.ms_per_picture / max(chosen.ms_per_picture, 1e-6)
-        found += f"; that is a tie with {_list(others)}, and {chosen.card.name} is {faster:.1f} times faster"
-    elif others:
-        found += f"; that is a tie with {_list(others)}, which {'is' if len(others) == 1 else 'are'} no faster"
-    else:
-        found += ", more than any other here" if len(finalists) > 1 else ""
+        found += f", of which {chosen.card.name} is within half a point and {_faster(chosen, best)}"
+    elif ties[0] is not best:
+        found += f", of which {ties[0].card.name} is {_faster(ties[0], best)} but likelier to be right less often"
     action = "train its last linear layer" if strategy == "linear_head" else "fine-tune all of its layers"
     return chosen.card.id, strategy, f"{found}. Start with {chosen.card.name}: {action}."
+
+
+def _faster(one: ProbeReport, other: ProbeReport) -> str:
+    return f"{other.ms_per_picture / max(one.ms_per_picture, 1e-6):.1f} times faster"
 
 
 def _list(names: Sequence[str]) -> str:

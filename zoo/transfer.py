@@ -132,7 +132,16 @@ def transrate(x: Floats, y: Ints, distortion: float = 1e-4) -> float:
         y: (N,) labels.
     """
     f = _centred(x)
-    return _rate(f, distortion) - float(np.mean([_rate(f[y == label], distortion) for label in np.unique(y)]))
+    return _rate(f, distortion) - _class_rate(f, y, distortion)
+
+
+def class_rate(x: Floats, y: Ints, distortion: float = 1e-4) -> float:
+    """What ``transrate`` takes off: the mean coding rate of the classes."""
+    return _class_rate(_centred(x), y, distortion)
+
+
+def _class_rate(f: NDArray[np.float64], y: Ints, distortion: float) -> float:
+    return float(np.mean([_rate(f[y == label], distortion) for label in np.unique(y)]))
 
 
 def above_chance(score: Callable[[Ints], float], y: Ints, shuffles: int = 3, seed: int = 0) -> float:

@@ -108,7 +108,7 @@ def test_few_pictures_do_not_pay_for_an_export(backbone: Backbone, store: Store,
 
 def test_an_engine_prepares_pictures_as_its_backbone_does(backbone: Backbone) -> None:
     assert faithful(backbone, PICTURES[0])
-    twin = EngineBackbone(backbone.card, backbone.forward)
+    twin = EngineBackbone(backbone.card, backbone.forward, "onnxruntime")
     np.testing.assert_array_equal(twin.prepare(PICTURES[1]), backbone.prepare(PICTURES[1]))
 
 

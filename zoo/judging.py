@@ -1,0 +1,136 @@
+"""What one backbone's features are worth on one set of pictures: a probe a tap, neighbours and scores, each once.
+
+What was found is kept beside the features. Its name holds everything it depends on: the features' own key, the
+pictures, their labels and groups, and the arithmetic, as the text of the files that do it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo import probe, resample, transfer
+from zoo.dataset import Dataset
+from zoo.features import Extractor, Features, Told, silent
+from zoo.probe import accuracy_interval, knn, ridge
+from zoo.report import ProbeReport, TapScore
+from zoo.store import write_bytes
+from zoo.transfer import above_chance, class_rate, leep, logme, nce, shrunk_hscore, softmax
+
+SCORED = 20_000  # pictures that neighbours and scores are taken of: their cost grows faster than their worth
+SCORES = ("logme", "hscore", "transrate", "leep", "nce")
+ONE_THREAD = (
+    4_096  # rows up to which linear algebra runs on one thread: several wait for each other more than they help
+)
+
+
+def judged(
+    extractor: Extractor,
+    dataset: Dataset,
+    part: NDArray[np.int64],
+    scores: bool,
+    told: Told = silent,
+    fresh: bool = False,
+) -> ProbeReport:
+    """The report on ``part`` of ``dataset``, ``scores`` included or not; its seconds are those of forward passes."""
+    features = extractor.rows(part, told)
+    y, groups = dataset.y[part], dataset.groups[part]
+    name = _name([dataset.items[index].sha for index in part], y, groups, scores, features.classifier is not None)
+    path = extractor.folder / f"judged-{name}.npz"
+    found = None if fresh else _known(path)
+    if found is None:
+        with few_threads(len(part)):
+            found = _judged(features, y, groups, scores)
+        _keep(path, found)
+    return ProbeReport(
+        card=features.card,
+        ms_per_picture=features.ms_per_picture,
+        torch_ms_per_picture=features.torch_ms,
+        engine=features.engine,
+        seconds=features.seconds,
+        **found | {"taps": tuple(TapScore(name, share, tuple(ends)) for name, share, ends in found["taps"])},
+    )
+
+
+@contextmanager
+def few_threads(rows: int) -> Iterator[None]:
+    """Linear algebra of few rows on one thread: several spin while they wait, which costs a multiple of the work."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1 if rows <= ONE_THREAD else None, user_api="blas"):
+        yield
+
+
+def _judged(features: Features, y: NDArray[np.int64], groups: NDArray[np.int64], scores: bool) -> dict[str, Any]:
+    taps, right = [], np.empty((len(features.taps), len(y)), dtype=bool)
+    for index, tap in enumerate(features.taps):
+        found = ridge(tap, y, groups)
+        right[index] = found.predicted == y
+        taps.append((features.card.taps[index], found.accuracy, found.interval))
+    best = max(share for _, share, _ in taps)
+    error = float(np.sqrt(best * (1 - best) / len(y)))
+    few = slice(0, SCORED)
+    neighbours = knn(features.head[few], y[few], groups[few]) == y[few]
+    return {
+        "pictures": len(y),
+        "taps": taps,
+        "best_tap": next(name for name, share, _ in taps if share >= best - error),
+        "knn": float(neighbours.mean()),
+        "knn_interval": accuracy_interval(neighbours, groups[few]),
+        "balanced_accuracy": float(np.mean([right[-1][y == label].mean() for label in np.unique(y)])),
+        "right": right,
+    } | (_scores(features, y[few]) if scores else dict.fromkeys(SCORES))
+
+
+def _scores(features: Features, y: NDArray[np.int64]) -> dict[str, float | None]:
+    """Every transfer score of the last tap, on its first rows."""
+    head, logits = features.head[: len(y)], features.logits(slice(0, len(y)))
+    found: dict[str, float | None] = dict.fromkeys(SCORES)
+    found |= {"logme": logme(head, y), "hscore": shrunk_hscore(head, y)}
+    # TransRate is the rate of all features less that of the classes; above chance the former cancels.
+    found["transrate"] = above_chance(lambda labels: -class_rate(head, labels), y)
+    if logits is not None:
+        probabilities, guesses = softmax(logits), logits.argmax(axis=1).astype(np.int64)
+        found["leep"] = above_chance(lambda labels: leep(probabilities, labels), y)
+        found["nce"] = above_chance(lambda labels: nce(guesses, labels), y)
+    return found
+
+
+def _keep(path: Path, found: dict[str, Any]) -> None:
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, told=np.array(json.dumps(found | {"right": None})), right=found["right"])
+    with suppress(OSError):  # a full disk: found again next time
+        write_bytes(path, content.getvalue())
+
+
+def _known(path: Path) -> dict[str, Any] | None:
+    """What was found before; None where it was not, or where that is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            found: dict[str, Any] = json.loads(str(kept["told"]))
+            return found | {"right": kept["right"], "knn_interval": tuple(found["knn_interval"])}
+    except (OSError, ValueError, KeyError, BadZipFile):
+        return None
+
+
+def _name(shas: list[str], y: NDArray[np.int64], groups: NDArray[np.int64], *more: bool) -> str:
+    crowd = np.unique(groups, return_inverse=True)[1]
+    facts = [_arithmetic(), "".join(shas).encode(), y.tobytes(), crowd.astype(np.int64).tobytes(), repr(more).encode()]
+    return hashlib.sha256(b"\n".join(facts)).hexdigest()[:24]
+
+
+@cache
+def _arithmetic() -> bytes:
+    """The text of what does the sums, so that none of their results outlives a change of them."""
+    files = [Path(str(module.__file__)) for module in (probe, resample, transfer)] + [Path(__file__)]
+    return hashlib.sha256(b"\n".join(file.read_bytes() for file in files) + np.__version__.encode()).digest()
