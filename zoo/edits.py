@@ -1,11 +1,11 @@
-"""A dataset edited into the next one: relabel, remove, move, rename, merge. Nothing is lost: undo goes to ``parent``.
+"""A dataset edited into the next one: relabel, remove, move, group, rename, merge. Undo goes to ``parent``.
 
 Pure: a dataset in, another out, which knows what it was edited from and how. A class left without pictures goes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from zoo.dataset import GIVEN, Dataset, Item
@@ -72,6 +72,37 @@ def merge_classes(dataset: Dataset, old: str, into: str) -> Dataset:
     from_number, number = _class(dataset, old), _class(dataset, into)
     items = [replace(item, label=number) if item.label == from_number else item for item in dataset.items]
     return _next(dataset, dataset.classes, items, f"Class {old} merged into {into}.")
+
+
+def call_class(dataset: Dataset, old: str, new: str) -> Dataset:
+    """``dataset`` with its class ``old`` called ``new``: merged into the class of that name where there is one."""
+    name = _name(new)
+    return (merge_classes if name != old and name in dataset.classes else rename_class)(dataset, old, name)
+
+
+def leave_out_class(dataset: Dataset, name: str) -> Dataset:
+    """``dataset`` without the class ``name`` and its pictures."""
+    number = _class(dataset, name)
+    items = [item for item in dataset.items if item.label != number]
+    return _next(dataset, dataset.classes, items, f"Class {name} left out.")
+
+
+def group(dataset: Dataset, groups: Sequence[Sequence[int]]) -> Dataset:
+    """``dataset`` with the pictures of each of ``groups`` in one group, which no split parts."""
+    _checked(dataset, [i for several in groups for i in several])
+    joined: dict[int, int] = {}
+
+    def first(number: int) -> int:
+        while joined.get(number, number) != number:
+            number = joined[number]
+        return number
+
+    for several in groups:
+        known = sorted({first(dataset.items[i].group) for i in several})
+        joined |= dict.fromkeys(known, known[0])
+    items = [replace(item, group=first(item.group)) for item in dataset.items]
+    count = len({i for several in groups for i in several})
+    return _next(dataset, dataset.classes, items, f"{count:,} pictures kept together where they look alike.")
 
 
 def _next(dataset: Dataset, classes: tuple[str, ...], items: Iterable[Item], change: str) -> Dataset:

@@ -7,19 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.dataset import Dataset
+from zoo.finding import GRAVITY, Finding, Fix, Group, count, named
 from zoo.shortcuts import Shortcut
 from zoo.suspects import Suspect
-
-Kind = Literal["leak", "conflict", "label", "shortcut", "corrupt", "colour", "duplicate", "few", "imbalance", "size"]
-Severity = Literal["high", "medium", "low"]
-Group = tuple[int, ...]
 
 FEW = 10  # pictures a class, below which nothing can be said of it
 UNEVEN = 10  # times more pictures in the largest class than in the smallest
@@ -28,7 +23,6 @@ LONG = 3.0  # times as long as wide
 FAR = 16  # times more, or fewer, pixels than the middle picture
 SHOWN = 4
 
-GRAVITY: dict[Severity, int] = {"high": 0, "medium": 1, "low": 2}
 COLOURS = {
     "CMYK": "CMYK, made for print",
     "P": "a palette of few colours",
@@ -38,83 +32,20 @@ COLOURS = {
 }
 
 
-@dataclass(frozen=True)
-class Fix:
-    """What one press of a button would do to ``pictures``.
-
-    Attributes:
-        kind: "remove" them, "relabel" each with its entry of ``labels``, or "none": nothing that a button could do.
-        says: the button's words.
-        pictures: indices into the dataset.
-        labels: class indices, as many as pictures where kind is "relabel".
-    """
-
-    kind: Literal["remove", "relabel", "none"] = "none"
-    says: str = ""
-    pictures: Group = ()
-    labels: Group = ()
-
-    def __post_init__(self) -> None:
-        if (self.kind == "none") == bool(self.pictures) or len(self.labels) != len(self.pictures) * (
-            self.kind == "relabel"
-        ):
-            raise ValueError(f"a fix {self.kind!r} of {len(self.pictures)} pictures with {len(self.labels)} labels")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing to look at.
-
-    Attributes:
-        title: a few words; ``sentence`` says it whole.
-        groups: the pictures it is about, as indices; those of one group are shown together.
-        files: paths of files that did not become pictures.
-        fix: the suggestion; nothing is ever done unasked.
-    """
-
-    kind: Kind
-    title: str
-    sentence: str
-    severity: Severity
-    groups: tuple[Group, ...] = ()
-    files: tuple[str, ...] = ()
-    fix: Fix = field(default_factory=Fix)
-
-    @property
-    def pictures(self) -> Group:
-        return tuple(index for group in self.groups for index in group)
-
-    def as_json(self, dataset: Dataset) -> dict[str, Any]:
-        """Plain values; pictures both as indices and as the paths a person knows."""
-        return {
-            "kind": self.kind,
-            "title": self.title,
-            "sentence": self.sentence,
-            "severity": self.severity,
-            "groups": [list(group) for group in self.groups],
-            "paths": [[dataset.items[index].name for index in group] for group in self.groups] or list(self.files),
-            "fix": {
-                "kind": self.fix.kind,
-                "says": self.fix.says,
-                "pictures": list(self.fix.pictures),
-                "labels": [dataset.classes[label] for label in self.fix.labels],
-            },
-        }
-
-
 def findings(
     dataset: Dataset,
     *,
     copies: Sequence[Group] = (),
     shortcuts: Sequence[Shortcut] = (),
     suspects: Sequence[Suspect] = (),
+    twins: Sequence[Group] = (),
     gray: NDArray[np.bool_] | None = None,
 ) -> tuple[Finding, ...]:
     """Everything worth a person's look, the gravest first.
 
     Args:
         copies: groups of two pictures or more that look the same.
-        shortcuts, suspects: as measured; empty where they were not.
+        shortcuts, suspects, twins: as measured; empty where they were not.
         gray: (N,) whether a picture's pixels have no colour, however its file stores them.
     """
     found: list[Finding] = [
@@ -124,6 +55,7 @@ def findings(
         *_shortcuts(dataset, shortcuts),
         *_corrupt(dataset),
         *_colours(dataset, gray),
+        *_alike(dataset, twins),
         *_duplicates(dataset, copies),
         *_few(dataset),
         *_imbalance(dataset),
@@ -206,6 +138,22 @@ def _duplicates(dataset: Dataset, copies: Sequence[Group]) -> Iterator[Finding]:
         groups=tuple(crowds),
         fix=Fix("remove", f"Keep the largest of each, remove {count(len(extra), 'copy', 'copies')}", extra),
     )
+
+
+def _alike(dataset: Dataset, twins: Sequence[Group]) -> Iterator[Finding]:
+    """What two backbones take for one thing, as far as a split may part it."""
+    crowds = [crowd for crowd in twins if len({dataset.items[index].group for index in crowd}) > 1]
+    if crowds:
+        pictures = tuple(index for crowd in crowds for index in crowd)
+        yield Finding(
+            kind="alike",
+            title="May be the same thing",
+            sentence=f"{count(len(crowds), 'group')} of pictures may show the same thing, as two backbones see them: "
+            "parted by a split, they would make the test too easy.",
+            severity="medium",
+            groups=tuple(crowds),
+            fix=Fix("group", f"Keep {count(len(pictures), 'picture')} together in every split", pictures),
+        )
 
 
 def _best(dataset: Dataset, crowd: Group) -> int:
@@ -380,13 +328,3 @@ def pixels(area: float) -> str:
         if area >= size:
             return f"{area / size:.{0 if area >= 10 * size else 1}f} {name} pixels"
     return f"{area:.0f} pixels"
-
-
-def count(number: int, one: str, several: str = "") -> str:
-    """A number and its noun: "1 picture", "3 pictures"."""
-    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
-
-
-def named(names: Sequence[str]) -> str:
-    """The first few of ``names``."""
-    return ", ".join(names[:5]) + " and more" * (len(names) > 5)

@@ -15,7 +15,8 @@ from zoo.dataset import Dataset, Skipped
 from zoo.duplicates import grouped, same
 from zoo.errors import BackboneUnavailable
 from zoo.features import Extractor
-from zoo.findings import Finding, Group, Kind, findings
+from zoo.finding import Finding, Group, Kind
+from zoo.findings import findings
 from zoo.leakage import Leakage, leakage
 from zoo.lookalikes import lookalikes
 from zoo.pictures import Pictures
@@ -25,6 +26,7 @@ from zoo.settings import Settings
 from zoo.shortcuts import GRAY, Shortcut, looks, shortcuts
 from zoo.store import Store
 from zoo.suspects import Suspect, label_suspects
+from zoo.twins import twins
 
 JUDGES = ("embedded/tf_efficientnet_lite0", "embedded/tf_efficientnet_lite1")
 FEWEST = 4  # pictures a class for labels to be doubted
@@ -105,16 +107,23 @@ def check(
     """Everything that can be found out about ``dataset`` without training.
 
     Args:
-        labels: doubt labels, price leakage and draw the learning curve too, all of which needs features of two
-            backbones (kept for the comparison).
+        labels: doubt labels, look for what shows the same thing, price leakage and draw learning curves too, all of
+            which needs features of two backbones (kept for the comparison).
     """
     pictures = Pictures.open(store, dataset)
     crowds = _copies(dataset, pictures)
     seen = looks(pictures)
     giveaways = shortcuts(dataset, seen)
     known = _features(dataset, store, settings, on_progress) if labels else []
-    suspects = _doubts(dataset, known)
-    found = findings(dataset, copies=crowds, shortcuts=giveaways, suspects=suspects, gray=seen.colour < GRAY)
+    suspects, same_things = _doubts(dataset, known), twins(known, dataset.groups)
+    found = findings(
+        dataset,
+        copies=crowds,
+        shortcuts=giveaways,
+        suspects=suspects,
+        twins=same_things,
+        gray=seen.colour < GRAY,
+    )
     return HealthReport(
         dataset=dataset,
         duplicates=_named(dataset, crowds),

@@ -22,7 +22,8 @@ from zoo.dataset import Dataset
 from zoo.errors import StudioError
 from zoo.explorer import MAPPED, neighbours_map
 from zoo.features import Extractor
-from zoo.findings import Finding, findings
+from zoo.finding import Finding
+from zoo.findings import findings
 from zoo.health import JUDGES, HealthReport, check
 from zoo.pictures import see
 from zoo.settings import Settings
@@ -159,6 +160,7 @@ def _keep(report: HealthReport, store: Store, *, thorough: bool) -> dict[str, An
             if one.kind == "label"
             for i, label in zip(one.fix.pictures, one.fix.labels, strict=True)
         ],
+        "twins": [group for one in found if one.kind == "alike" for group in one.groups],
         "thorough": thorough,
         "leakage": None if report.leakage is None else report.leakage.as_json(),
         "curve": None if report.curve is None else report.curve.as_json(),
@@ -172,7 +174,9 @@ def _followed(dataset: Dataset, known: dict[str, Any], *, edited: bool) -> Look:
     """The findings of ``dataset`` by what was measured of the pictures it still has."""
     now = {item.file: i for i, item in enumerate(dataset.items)}
     at = [now.get(file, -1) for file in known["files"]]
-    copies = [tuple(at[i] for i in group if at[i] >= 0) for group in known["copies"]]
+    copies, twins = (
+        [tuple(at[i] for i in group if at[i] >= 0) for group in known.get(kind, ())] for kind in ("copies", "twins")
+    )
     gray = np.zeros(len(dataset), dtype=bool)
     gray[[at[i] for i in known["gray"] if at[i] >= 0]] = True
     doubts = [
@@ -186,6 +190,7 @@ def _followed(dataset: Dataset, known: dict[str, Any], *, edited: bool) -> Look:
             copies=[group for group in copies if len(group) >= PAIR],
             shortcuts=[Shortcut(**one) for one in known["shortcuts"]],
             suspects=doubts,
+            twins=[group for group in twins if len(group) >= PAIR],
             gray=gray,
         ),
         thorough=known["thorough"],

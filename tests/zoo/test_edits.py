@@ -32,7 +32,9 @@ def test_a_revision_names_its_parent_and_what_changed(dataset: Dataset) -> None:
     assert edits.relabel(dataset, [0], "dog").counts["dog"] == 1
     assert edits.move(dataset, [0], "test").items[0].given == "test"
     assert edits.rename_class(dataset, "ant", "emmet").classes == ("emmet", "bee", "cat")
-    assert edits.merge_classes(dataset, "ant", "cat").counts == {"bee": 4, "cat": 8}
+    assert edits.call_class(dataset, "ant", "emmet").classes == ("emmet", "bee", "cat")
+    assert edits.call_class(dataset, "ant", " cat").counts == {"bee": 4, "cat": 8}
+    assert edits.leave_out_class(dataset, "ant").counts == {"bee": 4, "cat": 4}
     assert edits.relabel_each(dataset, {0: 1, 4: 0}).y[[0, 4]].tolist() == [1, 0]
 
 
@@ -58,6 +60,13 @@ def test_a_group_moves_together(dataset: Dataset) -> None:
         items=tuple(item if i else replace(item, group=dataset.items[1].group) for i, item in enumerate(dataset.items)),
     )
     assert [item.given for item in edits.move(grouped, [0], "val").items[:3]] == ["val", "val", ""]
+
+
+def test_what_is_grouped_by_hand_is_one_group_with_all_that_its_members_were_with(dataset: Dataset) -> None:
+    after = edits.group(dataset, [(0, 5), (9, 5)])
+    assert len({after.items[i].group for i in (0, 5, 9)}) == 1
+    assert len({item.group for item in after.items}) == len({item.group for item in dataset.items}) - 2
+    assert after.parent == dataset.id != after.id
 
 
 def test_names_that_no_class_may_have_are_refused(dataset: Dataset) -> None:

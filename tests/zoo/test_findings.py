@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from zoo.dataset import Dataset, Item, Skipped
-from zoo.findings import Finding, Fix, findings
+from zoo.finding import Finding, Fix
+from zoo.findings import findings
 from zoo.shortcuts import Shortcut
 from zoo.suspects import Suspect
+from zoo.twins import twins
 
 
 def made(*items: Item, skipped: tuple[Skipped, ...] = (), classes: tuple[str, ...] = ("cat", "dog")) -> Dataset:
@@ -110,3 +113,20 @@ def test_corrupt_files_and_shortcuts_have_no_button() -> None:
 def test_a_fix_that_makes_no_sense_is_refused(fix: tuple[object, ...]) -> None:
     with pytest.raises(ValueError, match="a fix"):
         Fix(*fix)  # type: ignore[arg-type]
+
+
+def test_what_two_backbones_take_for_one_thing_is_offered_to_stay_together() -> None:
+    rng = np.random.default_rng(0)
+    seen = [rng.normal(size=(24, 40)), rng.normal(size=(24, 30))]
+    for x in seen:
+        x[[5, 9]] = x[2] + 0.2 * rng.normal(size=(2, x.shape[1]))
+        x[:] += 3  # what all pictures share makes none alike
+    seen[0][14] = seen[0][16]  # one backbone alone
+    groups = np.arange(24)
+    assert twins(seen, groups) == [(2, 5, 9)]
+    groups[[2, 5, 9]] = 2
+    assert twins(seen, groups) == []
+    found = kinds(findings(made(*plain()), twins=[(2, 5, 9)]))["alike"]
+    assert (found.fix.kind, found.fix.pictures) == ("group", (2, 5, 9))
+    together = made(*(replace(one, group=2) if one.name in ("5.jpg", "9.jpg") else one for one in plain()))
+    assert findings(together, twins=[(2, 5, 9)]) == ()

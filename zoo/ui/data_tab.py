@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from zoo.settings import Settings
 from zoo.store import Store
 from zoo.ui import camera, explorer_tab, kit
 from zoo.ui.data_more import TYPES, columns_form, place_adding, place_taking, stopper
-from zoo.ui.data_view import dataset_html, title_html
+from zoo.ui.data_view import EDIT, dataset_html, title_html
 from zoo.ui.explorer_desk import Desks
 from zoo.ui.explorer_tab import undone
 from zoo.ui.findings_view import findings_html, worth_html
@@ -52,7 +53,7 @@ def place(seat: Seat, store: Store, settings: Settings, *, local: bool) -> None:
         _measuring(seat, looks, looked)
         with gr.Tabs(overflow_behavior="wrap"):
             with gr.Tab("Overview"):
-                overview = gr.HTML()
+                overview = gr.HTML(js_on_load=EDIT, elem_id="overview")
             with gr.Tab("Findings"):
                 found = gr.HTML(js_on_load=CLICKED, elem_id="findings")
                 worth = gr.HTML()
@@ -98,12 +99,18 @@ def place(seat: Seat, store: Store, settings: Settings, *, local: bool) -> None:
         return revise(store, dataset, _fixed(dataset, int(number), store, settings)), edits_elsewhere + 1
 
     @kit.spoken()
+    def reclass(dataset_id: str, edits_elsewhere: int, event: gr.EventData) -> tuple[str, int]:
+        dataset = Dataset.load(store, dataset_id)
+        return revise(store, dataset, _reclassed(dataset, kit.chosen(event))), edits_elsewhere + 1
+
+    @kit.spoken()
     def back(dataset_id: str, edits_elsewhere: int) -> tuple[str, int]:
         return undone(Dataset.load(store, dataset_id), store)[0].id, edits_elsewhere + 1
 
     parts = [giving, view, title, undo, overview, found, worth, working, *after.parts]
     gr.on([seat.dataset.change, looked.change], show, seat.dataset, parts, **QUIET)
     found.click(fix, [seat.dataset, looked], [seat.dataset, looked], **QUIET)
+    overview.click(reclass, [seat.dataset, looked], [seat.dataset, looked], **QUIET)
     undo.click(back, [seat.dataset, looked], [seat.dataset, looked], **QUIET)
     after.buttons["other"].click(lambda: "", None, seat.dataset, **QUIET)
     after.buttons["compare"].click(lambda: "compare", None, seat.step, **QUIET)
@@ -112,10 +119,24 @@ def place(seat: Seat, store: Store, settings: Settings, *, local: bool) -> None:
     )
 
 
+def _reclassed(dataset: Dataset, said: str) -> Dataset:
+    """``dataset`` after what a browser says is to be done with one of its classes."""
+    try:
+        asked = json.loads(said)
+        what, name, to, about = (str(asked[key]) for key in ("do", "class", "to", "about"))
+    except (ValueError, KeyError, TypeError):
+        raise BadUpload("That is no edit.", "Load the page again.") from None
+    if about != dataset.id:
+        raise BadUpload("The dataset has been edited meanwhile.", "Look at its classes again.")
+    return edits.call_class(dataset, name, to) if what == "name" else edits.leave_out_class(dataset, name)
+
+
 def _fixed(dataset: Dataset, number: int, store: Store, settings: Settings) -> Dataset:
     fix = look(dataset, store, settings).findings[number].fix
     if fix.kind == "remove":
         return edits.remove(dataset, fix.pictures)
+    if fix.kind == "group":
+        return edits.group(dataset, look(dataset, store, settings).findings[number].groups)
     return edits.relabel_each(dataset, dict(zip(fix.pictures, fix.labels, strict=True)))
 
 

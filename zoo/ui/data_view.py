@@ -12,7 +12,9 @@ from zoo.pictures import Pictures
 from zoo.ui import kit
 from zoo.ui.data_more import report_html
 from zoo.ui.kit import esc, plural
+from zoo.ui.theme import HERE
 
+EDIT = (HERE / "classes.js").read_text()
 SHOWN_CLASSES = 24
 SHOWN_PICTURES = 5
 SHOWN_TWINS = 24
@@ -59,19 +61,36 @@ def _health(sentences: tuple[str, ...]) -> str:
 
 
 def _classes(dataset: Dataset, pictures: Pictures) -> str:
-    most = max(dataset.counts.values())
-    cards = []
-    for label, (name, count) in enumerate(list(dataset.counts.items())[:SHOWN_CLASSES]):
+    """A card for each class, with a few of its pictures and what can be done with it."""
+    names = list(dataset.classes)
+    cards = [_card(dataset, pictures, label) for label in range(min(len(names), SHOWN_CLASSES))]
+    rest = len(names) - SHOWN_CLASSES
+    more = ""
+    if rest > 0:
+        plain = "".join(_card(dataset, None, label) for label in range(SHOWN_CLASSES, len(names)))
+        more = f"<details><summary>and {plural(rest, 'more class')}</summary>{_cards(dataset, plain)}</details>"
+    return _cards(dataset, "".join(cards)) + more
+
+
+def _cards(dataset: Dataset, cards: str) -> str:
+    return f'<div class="tz-classes" data-dataset="{dataset.id}">{cards}</div>'
+
+
+def _card(dataset: Dataset, pictures: Pictures | None, label: int) -> str:
+    name, count, most = dataset.classes[label], dataset.counts[dataset.classes[label]], max(dataset.counts.values())
+    strip = ""
+    if pictures is not None:
         members = np.flatnonzero(dataset.y == label)
         shown = members[np.linspace(0, len(members) - 1, min(SHOWN_PICTURES, len(members))).astype(int)]
         strip = kit.thumbnails(pictures, shown, [dataset.items[i].name for i in shown])
-        cards.append(
-            f'<div class="tz-class"><div><b>{esc(name)}</b><span>{count:,}</span></div>'
-            f'<div class="tz-meter"><i style="width:{100 * count / most:.0f}%"></i></div>{strip}</div>'
-        )
-    rest = len(dataset.classes) - SHOWN_CLASSES
-    more = f'<p class="tz-note">and {plural(rest, "more class")}</p>' if rest > 0 else ""
-    return f'<div class="tz-classes">{"".join(cards)}</div>{more}'
+    return (
+        f'<div class="tz-class" data-class="{esc(name)}"><div><b>{esc(name)}</b><span>{count:,}'
+        f'<button type="button" data-edit="open" aria-expanded="false" aria-label="Edit the class {esc(name)}">Edit'
+        f'</button></span></div><div class="tz-meter"><i style="width:{100 * count / most:.0f}%"></i></div>'
+        f'<div class="tz-class-edit" hidden><input type="text" maxlength="100" value="{esc(name)}" '
+        f'aria-label="Name of the class {esc(name)}"><button type="button" data-edit="name" disabled>Rename</button>'
+        f'<button type="button" data-edit="leave">Leave out</button></div>{strip}</div>'
+    )
 
 
 def _split(dataset: Dataset) -> str:

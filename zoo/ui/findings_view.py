@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from zoo.dataset import Dataset
-from zoo.findings import Finding
+from zoo.finding import Finding
 from zoo.look import Look
 from zoo.pictures import Pictures
 from zoo.ui import kit
