@@ -128,6 +128,7 @@ class Races:
             "winner": None,
             "verdict": "",
             "mid_p": None,
+            "gain": None,
         } | (read_json(folder / "answer.json") or {})
         if found["state"] == "running" and (folder / "STOP").exists():
             found |= {"state": "stopped", "message": "Stopped. What was run is kept: a new race starts from there."}
