@@ -42,11 +42,19 @@ class Plan:
         compile: whether torch compiles the network; "auto" where the run is long enough to earn it back.
         tracker: who else is told of losses and accuracies while it runs.
         wise: look for a better network on the way from the probe to what was trained (WiSE-FT, Wortsman et al. 2022).
+        cut: of ``last_blocks``: the tap that training starts behind; "" for a deep one where the pictures are like the
+            pretraining's, an early one where they are not.
+        views: of ``last_blocks``: how many views of each picture are kept as activations, the plain one among them;
+            fewer where the disk is too small for so many.
+        taps: of ``earlier_layer``: names of taps with commas between; "" for those that err least out of fold.
+        lora_rank, lora_alpha, lora_dropout: of ``lora``: rank of the added matrices, their scale times the rank, and
+            the share of their inputs that is dropped in training (Hu et al. 2022).
         precision: "auto" takes bf16 on CUDA devices that have it, else full precision.
         processes: how many processes share a step.
         budget_seconds: training stops after the epoch that passes this; None for no limit.
         predicted_accuracy, predicted_seconds: what the studio expected before the start; ``predicted_low`` to
             ``predicted_high`` is the accuracy's 95 % interval.
+        predicted_memory_mb, predicted_disk_mb: peak memory of the run, and what it writes, foretold likewise.
     """
 
     dataset: str
@@ -74,6 +82,12 @@ class Plan:
     compile: str = "auto"
     tracker: str = "none"
     wise: bool = True
+    cut: str = ""
+    views: int = 4
+    taps: str = ""
+    lora_rank: int = 16
+    lora_alpha: float = 16.0
+    lora_dropout: float = 0.1
     processes: int = 1
     seed: int = 0
     budget_seconds: float | None = None
@@ -81,6 +95,8 @@ class Plan:
     predicted_low: float | None = None
     predicted_high: float | None = None
     predicted_seconds: float | None = None
+    predicted_memory_mb: float | None = None
+    predicted_disk_mb: float | None = None
 
     def __post_init__(self) -> None:
         _within("epochs", self.epochs, 1, 200)
@@ -95,6 +111,10 @@ class Plan:
         _within("rotate", self.rotate, 0, 180)
         _within("mixup", self.mixup, 0, 2)
         _within("ema", self.ema, 0, 1)
+        _within("views", self.views, 1, 64)
+        _within("lora_rank", self.lora_rank, 1, 1024)
+        _within("lora_alpha", self.lora_alpha, 0.1, 4096)
+        _within("lora_dropout", self.lora_dropout, 0, 0.9)
         _within("processes", self.processes, 1, 64)
         _within("seed", self.seed, 0, 2**31 - 1)
         if self.budget_seconds is not None:
