@@ -28,6 +28,7 @@ RESAMPLES = 200
 FOLDS = 4  # of a class's curve
 DRAWS = 6  # of a class's training pictures, at each size
 LADDER = 6  # sizes
+WORTH = 0.005  # least gain that is advised
 AXES = 192  # directions of most variance that a class's curve is drawn along
 MOST_CLASSES = 24  # that curves are drawn for: those with most mistakes
 RATES = np.linspace(0.1, 1.6, 31)  # b
@@ -54,6 +55,11 @@ class Forecast:
     more: int
     gain: float
     interval: tuple[float, float]
+
+    @property
+    def helps(self) -> bool:
+        """Whether it is sure to be something, and worth a person's while."""
+        return self.interval[0] > 0 and self.gain >= WORTH
 
     def told(self, name: str) -> str:
         """The sentence that asks for more of the class ``name``, or of all where that is ""."""
@@ -95,13 +101,13 @@ class Curves:
     @property
     def sentence(self) -> str:
         """What to collect, or that nothing can be said."""
-        helped = [one for one in self.classes if one.forecast is not None and one.forecast.interval[0] > 0]
+        helped = [one for one in self.classes if one.forecast is not None and one.forecast.helps]
         if helped:
             best = max(helped, key=lambda one: one.forecast.gain if one.forecast else 0.0)
             assert best.forecast is not None
             return best.forecast.told(best.name)
         whole = self.overall.forecast
-        if whole is not None and whole.interval[0] > 0:
+        if whole is not None and whole.helps:
             return whole.told("")
         if len(self.overall.sizes) < 3:
             return f"Too few pictures to forecast what more would bring: {FEW} a class and more are needed."
