@@ -6,54 +6,26 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.conformal import prediction_set
 from trainer.head import softmax
 from trainer.networks import embedded, logits
 from trainer.novelty import Gate
+from trainer.prediction import Prediction, said
 from zoo import saved
 from zoo.backbone import Picture, Preprocessing
-from zoo.decode import shrink
 from zoo.errors import BackboneUnavailable, BadClassifier
-from zoo.pictures import SIDE
 from zoo.store import new_id, read_json, write_json
 
 if TYPE_CHECKING:
     from torch import nn
 
 GATE = "gate.npz"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """What the classifier says of one picture.
-
-    Attributes:
-        top: every class with its calibrated probability, likeliest first, at most ten.
-        set: classes one of which is right 9 times of 10; all of them where calibration was too small to say.
-        unknown: it looks like nothing the classifier was trained on.
-        novelty: distance to the nearest class, 1 at the gate's threshold; None without a gate.
-    """
-
-    label: str
-    probability: float
-    top: tuple[tuple[str, float], ...]
-    set: tuple[str, ...]
-    unknown: bool
-    novelty: float | None
-    seconds: float
-
-    def as_json(self) -> dict[str, Any]:
-        row = asdict(self)
-        row["top"] = [{"label": label, "probability": share} for label, share in self.top]
-        row["set"] = list(self.set)
-        return row
 
 
 class Classifier:
@@ -106,16 +78,13 @@ class Classifier:
 
     def stream(self, pictures: Sequence[Picture]) -> Iterator[Prediction]:
         """The same, as they come; ``seconds`` is the picture's share of its batch."""
-        shown = [
-            shrink(picture, max(SIDE, int(self.preprocessing.size / self.preprocessing.crop))) for picture in pictures
-        ]
         device = next(self._network.parameters()).device
         begun = time.perf_counter()
-        for rows in embedded(self._network, shown, self.preprocessing, device):
-            answers = self._answers(rows)
+        for rows in embedded(self._network, list(pictures), self.preprocessing, device):
+            answers = list(zip(self._softmax(rows), self._novelty(rows), strict=True))
             seconds = (time.perf_counter() - begun) / len(rows)
-            for probabilities, distance in answers:
-                yield self._said(probabilities, distance, seconds)
+            for probabilities, novelty in answers:
+                yield said(self.classes, probabilities, novelty, self.facts.get("set_threshold"), seconds)
             begun = time.perf_counter()
 
     def probabilities(self, pictures: Sequence[Picture]) -> NDArray[np.float64]:
@@ -127,27 +96,11 @@ class Classifier:
     def _softmax(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         return softmax(logits(self._network, rows))
 
-    def _answers(self, rows: NDArray[np.float32]) -> list[tuple[NDArray[np.float64], float | None]]:
-        probabilities = self._softmax(rows)
-        if self._gate is None:
-            return [(row, None) for row in probabilities]
-        return list(zip(probabilities, self._gate.distance(rows).tolist(), strict=True))
-
-    def _said(self, probabilities: NDArray[np.float64], distance: float | None, seconds: float) -> Prediction:
-        order = np.argsort(-probabilities, kind="stable")
-        threshold = self.facts.get("set_threshold")
-        possible = prediction_set(probabilities, 1.0 if threshold is None else float(threshold))
-        gate = self._gate
-        known = distance is None or gate is None or not np.isfinite(gate.threshold)
-        return Prediction(
-            label=self.classes[order[0]],
-            probability=float(probabilities[order[0]]),
-            top=tuple((self.classes[index], float(probabilities[index])) for index in order[:10]),
-            set=tuple(self.classes[index] for index in possible),
-            unknown=False if known else bool(distance > gate.threshold),  # type: ignore[operator, union-attr]
-            novelty=None if known else float(distance / gate.threshold),  # type: ignore[operator, union-attr]
-            seconds=seconds,
-        )
+    def _novelty(self, rows: NDArray[np.float32]) -> list[float | None]:
+        """Distance to the nearest class, 1 at the threshold; None without a gate that was calibrated."""
+        if self._gate is None or not np.isfinite(self._gate.threshold):
+            return [None] * len(rows)
+        return [float(gap / self._gate.threshold) for gap in self._gate.distance(rows)]
 
 
 def save(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainer.classifier import Prediction
+from trainer.prediction import Prediction
 from zoo.backbone import Picture
 from zoo.ui import kit
 from zoo.ui.kit import esc, image, percent
