@@ -1,0 +1,162 @@
+"""Feature extraction from an earlier activation: a linear layer on the best tap, or on three joined; the rest goes.
+
+The later layers of a network know the pictures it was pretrained on (Yosinski et al. 2014). Where new pictures are
+unlike those, middle layers serve better; what comes after the deepest tap in use is neither run nor saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.events import Epoch, Event, Noted, Progress, Started, Stopped
+from trainer.head import CANDIDATES, Head, fit_head
+from trainer.job import Job, Trained
+from trainer.networks import set_head
+from zoo.errors import BadPlan
+from zoo.features import Features
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WORSE = 1.05  # a shallower network is taken where its loss is at most this much of the least
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A set of taps, with the head fitted to them and its loss out of fold."""
+
+    taps: tuple[int, ...]
+    head: Head
+    loss: float
+
+
+class EarlierLayer:
+    """The strategy ``earlier_layer``."""
+
+    name = "earlier_layer"
+    title = "Train on an earlier activation"
+    why = "Little data, unlike the pretraining data: middle layers fit it better, and the network becomes smaller."
+
+    def fit(self, job: Job) -> Iterator[Event | Trained]:
+        everything = np.arange(len(job.dataset))
+        for progress in job.reading(everything):
+            yield progress
+            if job.stop():
+                yield Stopped(step=0)
+                return
+        features = job.extractor.rows(everything)
+        rows = job.split.of("train", "select")
+        y, groups = job.dataset.y[rows], job.dataset.groups[rows]
+        sets = asked(job.plan.taps, job.card.taps) or worth_trying(features, rows, y, groups)
+        steps = CANDIDATES * len(sets)
+        yield Started(step=0, steps=steps, epochs=steps, device="cpu", processes=1, precision="no", pid=job.pid)
+        tried: list[Tried] = []
+        for taps in sets:
+            for event in _fitted(job, features, rows, taps, len(tried) * CANDIDATES):
+                if isinstance(event, Tried):
+                    tried.append(event)
+                    continue
+                yield event
+                if job.stop():
+                    yield Stopped(step=0)
+                    return
+        best = chosen(tried, len(rows))
+        yield Noted(step=steps, message=_said(job.card.taps, best, tried))
+        yield Progress(stage="network", done=0, total=1)
+        network = _network(job, best)
+        joined = _joined(features, best.taps)
+        yield Trained(network, lambda indices: joined[indices], best.head.expected, job.extractor.seconds)
+
+
+def asked(names: str, taps: tuple[str, ...]) -> list[tuple[int, ...]]:
+    """The set of taps that a plan names, alone in a list; an empty list where it names none.
+
+    Raises:
+        BadPlan: the backbone has no tap of that name.
+    """
+    given = [name.strip() for name in names.split(",") if name.strip()]
+    strange = [name for name in given if name not in taps]
+    if strange:
+        raise BadPlan(f"This backbone has no tap {strange[0][:60]!r}.", f"Choose among: {', '.join(taps)}.")
+    return [tuple(sorted({taps.index(name) for name in given}))] if given else []
+
+
+def worth_trying(
+    features: Features, rows: NDArray[np.int64], y: NDArray[np.int64], groups: NDArray[np.int64]
+) -> list[tuple[int, ...]]:
+    """Sets of earlier taps, shallow ones first: the earliest good one, the best one, and triples that end there.
+
+    A closed-form probe ranks them, which costs little beside fitting a head to each.
+    """
+    from zoo.probe import ridge
+
+    earlier = len(features.taps) - 1
+    if not earlier:
+        raise BadPlan("This backbone is read at its last layer only.", "Choose the strategy linear_head.")
+    right = [ridge(tap[rows], y, groups).accuracy for tap in features.taps[:earlier]]
+    best = int(np.argmax(right))
+    error = float(np.sqrt(right[best] * (1 - right[best]) / len(rows)))
+    first = next(index for index, share in enumerate(right) if share >= right[best] - error)
+    deepest = max(best, min(2, earlier - 1))
+    run, spread = range(max(0, deepest - 2), deepest + 1), (deepest // 3, 2 * deepest // 3, deepest)
+    return sorted({(first,), (best,), tuple(run), tuple(sorted(set(spread)))}, key=lambda taps: (taps[-1], len(taps)))
+
+
+def chosen(tried: list[Tried], pictures: int) -> Tried:
+    """The shallowest about as good as the one with the least loss: within a standard error, and little more loss."""
+    best = min(tried, key=lambda one: one.loss)
+    share = best.head.expected
+    error = float(np.sqrt(share * (1 - share) / pictures))
+    good = [one for one in tried if one.head.expected >= share - error and one.loss <= WORSE * best.loss]
+    return min(good, key=lambda one: (one.taps[-1], len(one.taps), one.loss))
+
+
+def _fitted(
+    job: Job, features: Features, rows: NDArray[np.int64], taps: tuple[int, ...], before: int
+) -> Iterator[Epoch | Tried]:
+    """Fit a head to ``taps``, each scaled to the same spread, which its weights then undo."""
+    parts = [features.taps[tap][rows] for tap in taps]
+    scales = [float(np.sqrt(((part - part.mean(axis=0)) ** 2).sum(axis=1).mean())) or 1.0 for part in parts]
+    x = np.hstack([part / np.float32(scale) for part, scale in zip(parts, scales, strict=True)])
+    y, groups, classes = job.dataset.y[rows], job.dataset.groups[rows], len(job.dataset.classes)
+    losses: list[float] = []
+    for step in fit_head(x, y, groups, classes, job.plan.seed):
+        if isinstance(step, Epoch):
+            losses.append(step.loss)
+            number = before + step.epoch
+            yield Epoch(**vars(step) | {"epoch": number, "step": number})
+            continue
+        shrunk = np.repeat(scales, [part.shape[1] for part in parts]).astype(np.float32)
+        yield Tried(taps, Head(step.weight / shrunk, step.bias, step.expected), min(losses))
+
+
+def _joined(features: Features, taps: tuple[int, ...]) -> NDArray[np.float32]:
+    return features.taps[taps[0]] if len(taps) == 1 else np.hstack([features.taps[tap] for tap in taps])
+
+
+def _network(job: Job, best: Tried) -> nn.Module:
+    from zoo.truncated import truncated
+
+    classes, count = len(job.dataset.classes), len(job.card.taps)
+    whole = job.backbone.network(classes)
+    size = job.preprocessing.size
+    network = whole if best.taps == (count - 1,) else truncated(whole, best.taps, count, size, classes)
+    set_head(network, best.head.weight, best.head.bias)
+    return network
+
+
+def _said(names: tuple[str, ...], best: Tried, tried: list[Tried]) -> str:
+    where = ", ".join(names[tap] for tap in best.taps)
+    others = "; ".join(
+        f"{', '.join(names[tap] for tap in one.taps)}: {one.loss:.3f}" for one in tried if one is not best
+    )
+    told = f"The classifier reads {where}, whose loss out of fold is {best.loss:.3f}."
+    return f"{told} Others tried: {others}." if others else told
+
+
+STRATEGY = EarlierLayer()
