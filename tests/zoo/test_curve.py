@@ -42,8 +42,8 @@ def test_more_of_the_hard_class_is_asked_for() -> None:
     """Two classes overlap, two are far apart."""
     rng = np.random.default_rng(1)
     y = np.repeat(np.arange(4), 80)
-    centres = rng.normal(size=(4, 40)) * np.array([0.45, 0.45, 1.5, 1.5])[:, None]
-    found = curves(centres[y] + rng.normal(size=(320, 40)), y, np.arange(320), ("rust", "dirt", "sky", "sea"))
+    centres = rng.normal(size=(4, 120)) * np.array([0.3, 0.3, 1.5, 1.5])[:, None]
+    found = curves(centres[y] + rng.normal(size=(320, 120)), y, np.arange(320), ("rust", "dirt", "sky", "sea"))
     assert found.overall.law is not None
     assert list(found.overall.errors) == sorted(found.overall.errors, reverse=True)
     assert list(found.overall.sizes) == [20.0, 40.0, 80.0, 160.0, 320.0]
