@@ -1,8 +1,8 @@
 """Backpropagation through the network, on accelerate: stops early, keeps its best, and resumes to the bit.
 
 One process or many, CPU or GPU, full or mixed precision. A checkpoint holds everything the next step depends on:
-weights, their moving average, the optimizer, the position in the epoch, and the CPU's random state; on a GPU, dropout
-draws from the device's own and a resumed run is equal in distribution only.
+weights, their moving average, the optimizer, the position in the epoch, and the random state of CPU and GPU. Where
+memory runs out, the step is begun again with its batches in smaller pieces, which changes nothing that is learned.
 """
 
 from __future__ import annotations
@@ -11,33 +11,50 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING
 
-from trainer.batches import Augmented, Batches, Material
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.acceleration import (
+    accelerator_for,
+    compiles,
+    lighten,
+    note_pieces,
+    out_of_memory,
+    pieces_of,
+    release,
+)
+from trainer.batches import Augmented, Batch, Material, batches, order, ready
 from trainer.checkpoint import Checkpoints
-from trainer.events import Epoch, Event, Started, Step, Stopped
-from trainer.head import log_loss, softmax
+from trainer.events import Epoch, Event, Noted, Started, Step, Stopped
+from trainer.interpolation import interpolated, weights_of
 from trainer.job import Job
-from trainer.networks import logits
+from trainer.judge import Judge, diverged
+from trainer.loss import Loss, blended
 from trainer.optimizer import optimizer_for, share_of_rate
-from zoo.errors import BadPlan
-from zoo.forward import device as best_device
-from zoo.probe import accuracy_interval
+from zoo.errors import BadPlan, StudioError
 
 if TYPE_CHECKING:
     import torch
-    from accelerate import Accelerator
     from torch import nn
 
 FROZEN_NORM_BELOW = 2_000  # training pictures; batch statistics of fewer are noisier than the pretraining's
-SAVE_EVERY = 20.0  # wall seconds between checkpoints inside an epoch
+SAVE_EVERY = 20.0  # wall seconds between checkpoints inside an epoch, at least
+SAVING = 0.02  # of the time, at most, goes into checkpoints inside an epoch; five times as much at the end of epochs
 CLIP = 1.0
+UNREAD = 10  # steps on a GPU before their losses are read, which makes it wait
 
 
 @dataclass
 class Position:
-    """Where training stands; the part of a checkpoint that is not tensors."""
+    """Where training stands; the part of a checkpoint that is not tensors.
+
+    ``pieces`` are what each batch is cut into so that it fits into memory; positions do not depend on it.
+    """
 
     step: int = 0
     epoch: int = 0
@@ -48,6 +65,7 @@ class Position:
     loss_sum: float = 0.0
     best_loss: float = math.inf
     best_epoch: int = -1
+    pieces: int = 1
     history: list[float] = field(default_factory=list)
 
 
@@ -60,14 +78,18 @@ def finetune(job: Job, network: nn.Module, material: Material | None = None) -> 
     tuning = _Tuning(job, network, material or Augmented(job))
     plan, at = job.plan, tuning.at
     yield tuning.started()
-    while at.epoch < plan.epochs and not tuning.settled() and not tuning.spent():
-        begun = time.perf_counter()
-        for event in tuning.epoch():
-            yield event
-            if isinstance(event, Stopped):
-                return
-        yield tuning.judge(time.perf_counter() - begun)
-    yield tuning.best()
+    try:
+        while at.epoch < plan.epochs and not tuning.settled() and not tuning.spent():
+            begun = time.perf_counter()
+            for event in tuning.epoch():
+                yield event
+                if isinstance(event, Stopped):
+                    return
+            yield tuning.judged(time.perf_counter() - begun)
+        yield from tuning.end()
+        yield tuning.best()
+    finally:
+        tuning.close()
 
 
 class _Tuning:
@@ -80,26 +102,32 @@ class _Tuning:
         plan = job.plan
         self.job, self.plan, self.material = job, plan, material
         torch.manual_seed(plan.seed)
-        self.accelerator = _accelerator(plan.precision, plan.accumulate)
+        self.accelerator = accelerator_for(plan, job.folder)
+        several, device = self.accelerator.num_processes, self.accelerator.device
         self.rows = job.split.of("train")
-        if not len(job.split.of("select")):
-            raise BadPlan("No picture is left to choose the best epoch by.", "Add pictures: eight a class is a start.")
-        if len(self.rows) < self.accelerator.num_processes:
+        self.judge = Judge(job, material, device, self.first)
+        if len(self.rows) < several:
             raise BadPlan(f"{len(self.rows)} training pictures are too few to share.", "Use one process.")
-        self.size = min(plan.batch, max(1, len(self.rows) // self.accelerator.num_processes))
-        per_epoch = max(len(self.rows) // self.size // self.accelerator.num_processes, 1)
-        self.steps_an_epoch = math.ceil(per_epoch / plan.accumulate)
-        self.steps = self.steps_an_epoch * plan.epochs
+        self.size = min(plan.batch, max(1, len(self.rows) // several))
+        self.steps = math.ceil(len(self._batches(0)) / plan.accumulate) * plan.epochs
         self.frozen_norm = len(self.rows) < FROZEN_NORM_BELOW or self.size < 32
+        if plan.checkpointing:
+            lighten(network)
         optimizer = optimizer_for(network, plan)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of_rate(step, self.steps))
-        self.average = ModelEmaV3(network, decay=1 - 1 / max(2.0, self.steps / 10))
-        self.average.to(self.accelerator.device)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of_rate(step, self.steps))
+        self.average = ModelEmaV3(network, decay=1 - 1 / max(2.0, self.steps * plan.ema) if plan.ema else 0.0)
+        self.average.to(device)
+        self.start = weights_of(network) if plan.wise else None
+        if compiles(plan, self.steps, device.type):
+            network.compile()
         self.model, self.optimizer = self.accelerator.prepare(network, optimizer)
-        self.schedule = schedule
+        self.weights = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.loss = Loss(plan, job.dataset.y[self.rows], len(job.dataset.classes), device)
         self.checkpoints = Checkpoints(job.folder / "checkpoint", self.accelerator.is_main_process)
         self.at = self._resumed()
-        self.saved = time.perf_counter()
+        self.at.pieces = max(self.at.pieces, pieces_of(job.folder / "checkpoint"))
+        self.unread: list[tuple[int, float, torch.Tensor]] = []  # (step, rate, loss of it and what it counted)
+        self.saved, self.saving = time.perf_counter(), 0.0
 
     def started(self) -> Started:
         return Started(
@@ -123,98 +151,155 @@ class _Tuning:
         return budget is not None and self.agreed(self.at.spent > budget)
 
     def epoch(self) -> Iterator[Event]:
-        """The rest of the current epoch."""
-        import torch
+        """The rest of the current epoch, with its batches in ever smaller pieces where memory runs out."""
+        while True:
+            try:
+                yield from self._rest()
+                return
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error) or self.at.pieces >= self.size:
+                    raise
+            yield self._relieved()
 
+    def _rest(self) -> Iterator[Event]:
         at, plan, accelerator = self.at, self.plan, self.accelerator
-        loader = self._loader()
         self._train_mode()
-        loss_function = torch.nn.CrossEntropyLoss(label_smoothing=plan.label_smoothing)
-        since, losses = time.perf_counter(), list[float]()
-        for pictures, labels in loader:
-            with accelerator.accumulate(self.model):
-                x = self.material.inputs(pictures, accelerator.device)
-                truth = labels.to(accelerator.device)
-                with accelerator.autocast():
-                    said = self.model(x)
-                    loss = loss_function(said.float(), truth)
-                accelerator.backward(loss)
-                if accelerator.sync_gradients:
-                    accelerator.clip_grad_norm_(self.model.parameters(), CLIP)
-                self.optimizer.step()
-                self.optimizer.zero_grad()
-            at.batch += 1
-            counted = torch.stack([loss.detach(), (said.argmax(1) == truth).sum().float(), loss.new_tensor(len(x))])
-            mean_loss, right, seen = self._together(counted)
-            losses.append(mean_loss)
-            if not math.isfinite(mean_loss):
-                raise diverged()
-            at.loss_sum, at.right, at.seen = at.loss_sum + mean_loss * seen, at.right + int(right), at.seen + int(seen)
-            if accelerator.sync_gradients:
-                rate = self.optimizer.param_groups[-1]["lr"]
+        mine = self._batches(at.epoch)
+        gpu = accelerator.device.type == "cuda"
+        threads = max(1, min(8, self.job.settings.threads - 1))
+        with closing(ready(mine[at.batch :], self.material, at.epoch, threads, pin=gpu)) as loader:
+            since = time.perf_counter()
+            while at.batch < len(mine):
+                count = min(plan.accumulate, len(mine) - at.batch)
+                counted = self._step(islice(loader, count), count)
+                self.unread.append((at.step + 1, self.optimizer.param_groups[-1]["lr"], counted))
                 self.schedule.step()
                 self.average.update(accelerator.unwrap_model(self.model), step=at.step)
-                at.step += 1
-                yield Step(step=at.step, epoch=at.epoch + 1, loss=sum(losses) / len(losses), learning_rate=rate)
-                losses.clear()
-                at.spent += time.perf_counter() - since
-                since = time.perf_counter()
+                at.step, at.batch = at.step + 1, at.batch + count
+                if gpu and len(self.unread) < UNREAD and at.batch < len(mine):
+                    continue
+                yield from self._read()
+                at.spent, since = at.spent + time.perf_counter() - since, time.perf_counter()
                 if self.agreed(self.job.stop()):
                     self._save()
                     yield Stopped(step=at.step)
                     return
-                if self.agreed(time.perf_counter() - self.saved > SAVE_EVERY):
+                if self.agreed(time.perf_counter() - self.saved > max(SAVE_EVERY, self.saving / SAVING)):
                     self._save()
 
-    def judge(self, seconds: float) -> Epoch:
-        """Measure the averaged weights on the select part, keep them if they are the best, close the epoch."""
+    def _batches(self, epoch: int) -> list[NDArray[np.int64]]:
+        plan, many, rank = self.plan, self.accelerator.num_processes, self.accelerator.process_index
+        ordered = order(self.rows, self.job.dataset.y, plan.seed, epoch, plan.balance == "sample")
+        return batches(ordered, self.size, many, rank, plan.accumulate)
+
+    def _step(self, group: Iterator[Batch], count: int) -> torch.Tensor:
+        """One optimizer step over ``count`` batches: (3,) sum of losses, how many were right, how many there were."""
+        import torch
+
+        accelerator, device, at = self.accelerator, self.accelerator.device, self.at
+        piece = math.ceil(self.size / at.pieces)
+        counted = torch.zeros(3, device=device)
+        for number, (arrays, labels) in enumerate(group):
+            x = self.material.inputs(arrays, device)
+            seed = (self.plan.seed, at.epoch, at.batch + number, accelerator.process_index)
+            x, target = blended(x, labels.to(device, non_blocking=True), self.plan.mixup, seed)
+            for first in range(0, len(x), piece):
+                part = slice(first, first + piece)
+                last = number + 1 == count and first + piece >= len(x)
+                with nullcontext() if last else accelerator.no_sync(self.model):
+                    with accelerator.autocast():
+                        said = self.model(x[part])
+                    losses = self.loss(said.float(), target[part])
+                    accelerator.backward(losses.sum() / (count * self.size))
+                right = (said.detach().argmax(1) == target.first[part]).sum()
+                counted += torch.stack([losses.detach().sum(), right.float(), counted.new_tensor(len(losses))])
+        accelerator.clip_grad_norm_(self.weights, CLIP)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return counted
+
+    def _read(self) -> Iterator[Step]:
+        """Tell the steps that nobody has heard of yet."""
+        import torch
+
+        if not self.unread:
+            return
+        table = torch.stack([counted for _, _, counted in self.unread])
+        if self.accelerator.num_processes > 1:
+            table = self.accelerator.reduce(table, "sum")
+        unread, self.unread, at = self.unread, [], self.at
+        for (step, rate, _), (loss, right, seen) in zip(unread, table.tolist(), strict=True):
+            if not math.isfinite(loss):
+                raise diverged()
+            at.loss_sum, at.right, at.seen = at.loss_sum + loss, at.right + int(right), at.seen + int(seen)
+            self._track({"train/loss": loss / seen, "train/rate": rate}, step)
+            yield Step(step=step, epoch=at.epoch + 1, loss=loss / seen, learning_rate=rate)
+
+    def _relieved(self) -> Noted:
+        """Make room, and cut batches into twice as many pieces.
+
+        Raises:
+            StudioError: several processes train, and the others wait for this one.
+        """
+        self.optimizer.zero_grad()
+        release()
         at = self.at
-        rows = self.job.split.of("select")
-        y, average = self.job.dataset.y[rows], self.average.module
-        probabilities = softmax(logits(average, self.material.embed(average, rows, self.accelerator.device)))
-        loss = log_loss(probabilities, y)
-        right = probabilities.argmax(axis=1) == y
-        if not math.isfinite(loss):
-            raise diverged()
-        better = self.agreed(loss < at.best_loss)  # batch statistics differ a little between processes
+        at.pieces *= 2
+        size = math.ceil(self.size / at.pieces)
+        if self.accelerator.num_processes > 1:
+            note_pieces(self.job.folder / "checkpoint", at.pieces)
+            raise StudioError("Memory ran out.", f"Resume the run: it goes on with {size} pictures at a time.")
+        return Noted(
+            step=at.step,
+            message=f"Memory ran out, so a step now takes its {self.size * self.plan.accumulate} pictures {size} at a "
+            "time: slower, and what is learned stays the same.",
+        )
+
+    def judged(self, seconds: float) -> Epoch:
+        """Measure the averaged weights on the select part, keep them if they are the best, close the epoch."""
+        at, found = self.at, self.judge.measure(self.average.module)
+        better = found.loss < at.best_loss
         if better:
-            at.best_loss, at.best_epoch = loss, at.epoch
-            self.checkpoints.save_best(average)
-        at.history.append(loss)
+            at.best_loss, at.best_epoch = found.loss, at.epoch
+            self.checkpoints.save_best(self.average.module)
+        at.history.append(found.loss)
         at.epoch += 1
         event = Epoch(
             epoch=at.epoch,
             step=at.step,
             train_loss=at.loss_sum / max(at.seen, 1),
             train_accuracy=at.right / max(at.seen, 1),
-            loss=loss,
-            accuracy=float(right.mean()),
-            interval=accuracy_interval(right, self.job.dataset.groups[rows]),
             seconds=seconds,
             best=better,
+            **vars(found),
         )
         at.batch = at.seen = at.right = 0
         at.loss_sum = 0.0
-        self._save()
+        self._track({"select/loss": found.loss, "select/accuracy": found.accuracy, "gap": found.gap}, at.step)
+        if self.agreed(time.perf_counter() - self.saved > 10 * self.saving):
+            self._save()
         return event
 
-    def best(self) -> nn.Module:
-        """The averaged network with the weights of the best epoch."""
-        average: nn.Module = self.average.module
+    def end(self) -> Iterator[Event]:
+        """Give the averaged network the best weights, or better ones on the way to them."""
+        average = self.average.module
         self.accelerator.wait_for_everyone()
         self.checkpoints.load_best(average)
+        if self.start is not None and self.at.best_epoch >= 0:
+            yield from interpolated(average, self.start, self.judge.loss, self.at.best_loss, self.at.step)
+
+    def best(self) -> nn.Module:
+        """The averaged network, done."""
+        average: nn.Module = self.average.module
         return average.requires_grad_(False).eval()
 
-    def _loader(self) -> Any:
-        import torch
-        from torch.utils.data import DataLoader
-
-        plan, at = self.plan, self.at
-        shown = self.material.dataset(at.epoch)
-        several = self.accelerator.num_processes
-        batches = Batches(self.rows, self.size, plan.seed, at.epoch, several, at.batch * several)
-        own = torch.Generator().manual_seed(plan.seed)  # else each loader draws from the state that dropout needs
-        return self.accelerator.prepare_data_loader(DataLoader(shown, batch_sampler=batches, generator=own))
+    def close(self) -> None:
+        """Let go of what the device holds for training only, stopped or done."""
+        if self.plan.tracker != "none":
+            self.accelerator.end_training()
+        self.accelerator.free_memory()
+        del self.model, self.optimizer, self.schedule, self.weights, self.unread
+        release()
 
     def _train_mode(self) -> None:
         from torch.nn.modules.batchnorm import _BatchNorm
@@ -226,25 +311,26 @@ class _Tuning:
             if frozen or (self.frozen_norm and isinstance(module, _BatchNorm)):
                 module.eval()
 
-    def _together(self, counted: torch.Tensor) -> tuple[float, float, float]:
-        """Mean loss, and sums of right and seen, over all processes."""
-        if self.accelerator.num_processes > 1:
-            total = self.accelerator.reduce(counted, "sum")
-            counted = total / total.new_tensor([self.accelerator.num_processes, 1, 1])
-        loss, right, seen = counted.tolist()
-        return loss, right, seen
+    def _track(self, values: dict[str, float], step: int) -> None:
+        if self.plan.tracker != "none":
+            self.accelerator.log(values, step=step)
 
-    def agreed(self, mine: bool) -> bool:
-        """What the first process thinks, on all of them."""
+    def first(self, mine: float) -> float:
+        """The first process's value, on all of them."""
         import torch
 
         if self.accelerator.num_processes == 1:
             return mine
-        said = torch.tensor(float(mine and self.accelerator.is_main_process), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(said, "sum").item())
+        told = mine if self.accelerator.is_main_process else 0.0
+        said = torch.tensor(told, dtype=torch.float32, device=self.accelerator.device)
+        return float(self.accelerator.reduce(said, "sum").item())
+
+    def agreed(self, mine: bool) -> bool:
+        """What the first process thinks, on all of them."""
+        return bool(self.first(float(mine)))
 
     def _save(self) -> None:
-        self.saved = time.perf_counter()
+        begun = time.perf_counter()
         model = self.accelerator.unwrap_model(self.model)
         state = {
             "model": model.state_dict(),
@@ -256,6 +342,8 @@ class _Tuning:
         }
         self.checkpoints.save(self.at.step, state)
         self.accelerator.wait_for_everyone()
+        self.saved = time.perf_counter()
+        self.saving = self.saved - begun
 
     def _resumed(self) -> Position:
         state = self.checkpoints.newest(self.accelerator.device)
@@ -268,24 +356,3 @@ class _Tuning:
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         return Position(**json.loads(state["position"]))
-
-
-def _accelerator(precision: str, accumulate: int) -> Accelerator:
-    import torch
-    from accelerate import Accelerator, DataLoaderConfiguration
-
-    where = best_device()
-    if precision == "auto":
-        fast = where.type == "cuda"
-        precision = ("bf16" if torch.cuda.is_bf16_supported() else "fp16") if fast else "no"
-    return Accelerator(
-        cpu=where.type == "cpu",
-        mixed_precision=precision,
-        gradient_accumulation_steps=accumulate,
-        dataloader_config=DataLoaderConfiguration(even_batches=False),
-        step_scheduler_with_optimizer=False,
-    )
-
-
-def diverged() -> BadPlan:
-    return BadPlan("The training diverged: its loss is no number any more.", "Choose a smaller learning rate.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -56,7 +56,11 @@ class Job:
 
     @cached_property
     def card(self) -> Card:
-        return sources.card(self.plan.backbone, self.settings)
+        """The backbone's card, its preprocessing as the plan's framing has it."""
+        card = sources.card(self.plan.backbone, self.settings)
+        if self.plan.framing == "crop":
+            return card
+        return replace(card, preprocessing=replace(card.preprocessing, crop=1.0, squash=True))
 
     @cached_property
     def backbone(self) -> Trainable:

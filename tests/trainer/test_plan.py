@@ -82,23 +82,31 @@ def test_every_strategy_says_what_it_is_for() -> None:
         strategy("magic")
 
 
-def test_batches_do_not_depend_on_where_an_epoch_was_broken_off(tmp_path: Path) -> None:
+def test_an_epoch_has_the_same_steps_however_they_are_shared_and_accumulated() -> None:
     import numpy as np
 
-    from trainer.batches import Batches
+    from trainer.batches import batches, order
 
-    whole = list(Batches(np.arange(50), 8, seed=3, epoch=2))
-    assert list(Batches(np.arange(50), 8, seed=3, epoch=2, done=4)) == whole[4:]
-    assert list(Batches(np.arange(50), 8, seed=3, epoch=1)) != whole
-    assert len(list(Batches(np.arange(50), 8, seed=3, epoch=2, processes=4))) == 4
-    assert len(list(Batches(np.arange(3), 3, seed=0, epoch=0))) == 1
+    y = np.array([0] * 40 + [1] * 10)
+    rows = order(np.arange(50), y, seed=3, epoch=2)
+    whole = [set(batch[:, 0].tolist()) for batch in batches(rows, 16)]
+    assert len(whole) == 3
+    shared = [batches(rows, 4, processes=2, rank=rank, accumulate=2) for rank in (0, 1)]
+    assert [len(mine) for mine in shared] == [6, 6]
+    for step, pictures in enumerate(whole):
+        parts = [mine[2 * step + part][:, 0] for mine in shared for part in (0, 1)]
+        assert set(np.concatenate(parts).tolist()) == pictures
+    assert len(batches(rows[:3], 3)) == 1
+    even = order(np.arange(50), y, seed=3, epoch=2, evenly=True)
+    assert np.bincount(y[even[:, 0]]).tolist() == [25, 25]
+    assert len({tuple(row) for row in even.tolist()}) == 50, "who comes again comes as another crop"
 
 
 def test_augmentation_depends_on_seed_epoch_and_index_alone() -> None:
     import numpy as np
 
     from tests.conftest import drawn
-    from trainer.batches import Augmentation
+    from trainer.augmentation import Augmentation
     from zoo.backbone import Preprocessing
 
     augment = Augmentation(Preprocessing(size=32), crop=0.5, flip=True)

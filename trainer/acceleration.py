@@ -1,0 +1,110 @@
+"""What accelerate, torch's compiler and the trackers are told, and what happens when memory runs out."""
+
+from __future__ import annotations
+
+import gc
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer.plan import Plan
+from zoo.errors import BadPlan
+from zoo.forward import device as best_device
+from zoo.store import read_json, write_json
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from torch import nn
+
+EARNS = 2_000  # steps: compiling takes a minute or two, and wins a tenth to a third of each step after that
+PIECES = "pieces.json"
+STARVED = ("could not create a primitive", "could not execute a primitive")  # oneDNN, where it gets no memory
+INSTALL = {"tensorboard": "tensorboard", "trackio": "trackio"}
+
+
+def accelerator_for(plan: Plan, folder: Path) -> Accelerator:
+    """The accelerator of one process of a run.
+
+    Raises:
+        BadPlan: the plan wants a tracker that is not installed.
+    """
+    import torch
+    from accelerate import Accelerator
+
+    where, precision = best_device(), plan.precision
+    if precision == "auto":
+        fast = where.type == "cuda"
+        precision = ("bf16" if torch.cuda.is_bf16_supported() else "fp16") if fast else "no"
+    accelerator = Accelerator(
+        cpu=where.type == "cpu",
+        mixed_precision=precision,
+        step_scheduler_with_optimizer=False,
+        log_with=_tracker(plan.tracker),
+        project_dir=folder / "tracker",
+    )
+    if plan.tracker != "none":
+        told = {name: value for name, value in plan.as_json().items() if value is not None}
+        accelerator.init_trackers("transfer-zoo", config=told)
+    return accelerator
+
+
+def _tracker(name: str) -> str | None:
+    if name == "none":
+        return None
+    if find_spec(INSTALL[name]) is None:
+        raise BadPlan(f"{name} is not installed here.", f"pip install {INSTALL[name]}, or choose no tracker.")
+    return name
+
+
+def lighten(network: nn.Module) -> None:
+    """Let ``network`` compute activations again instead of keeping them (Chen et al. 2016).
+
+    Raises:
+        BadPlan: it cannot.
+    """
+    from torch import nn
+
+    body = getattr(network, "body", network)
+    for name, told in (("set_grad_checkpointing", ()), ("gradient_checkpointing_enable", ())):
+        if hasattr(body, name):
+            try:
+                getattr(body, name)(*told)
+            except (AssertionError, ValueError, NotImplementedError):
+                break
+            return
+    assert isinstance(network, nn.Module)
+    raise BadPlan("This network cannot save memory by computing twice.", "Turn checkpointing off, or lower the batch.")
+
+
+def compiles(plan: Plan, steps: int, device: str) -> bool:
+    """Whether to compile: where the plan says so, or where it says "auto" and the GPU's steps are many enough."""
+    if plan.compile == "auto":
+        return device == "cuda" and steps >= EARNS and find_spec("triton") is not None
+    return plan.compile == "yes"
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` says that the device, or this machine, has no memory left."""
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    if isinstance(error, MemoryError) or any(words in str(error) for words in STARVED):
+        return True
+    return isinstance(error, Exception) and bool(should_reduce_batch_size(error))
+
+
+def release() -> None:
+    """Hand memory back that nobody uses."""
+    from accelerate.utils.memory import clear_device_cache
+
+    gc.collect()
+    clear_device_cache()
+
+
+def pieces_of(folder: Path) -> int:
+    """Into how many pieces an earlier attempt had to cut each batch."""
+    noted: Any = read_json(folder / PIECES)
+    return int(noted["pieces"]) if noted else 1
+
+
+def note_pieces(folder: Path, pieces: int) -> None:
+    write_json(folder / PIECES, {"pieces": pieces})
