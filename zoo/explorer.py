@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.probe import LAMBDAS, ROUNDING, Floats, Ints, accuracy_interval, even, fair, spectrum
+from zoo.probe import LAMBDAS, ROUNDING, Floats, Ints, even, fair, left_out_interval, spectrum
 
 Doubles = NDArray[np.float64]
 MOST = 20_000  # pictures; more would not fit into a page's memory
@@ -81,7 +81,7 @@ class Desk:
     @property
     def standing(self) -> Standing:
         right = self.predicted == self.y
-        return Standing(float(right.mean()), accuracy_interval(right, self.groups))
+        return Standing(float(right.mean()), left_out_interval(right, self.y, self.groups))
 
     @property
     def margin(self) -> Doubles:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from zoo import probe, resample, transfer
 from zoo.dataset import Dataset
 from zoo.features import Extractor, Features, Told, silent
-from zoo.probe import accuracy_interval, knn, ridge
+from zoo.probe import knn, left_out_interval, ridge
 from zoo.report import ProbeReport, TapScore
 from zoo.store import write_bytes
 from zoo.transfer import above_chance, class_rate, leep, logme, nce, shrunk_hscore, softmax
@@ -86,7 +86,7 @@ def _judged(features: Features, y: NDArray[np.int64], groups: NDArray[np.int64],
         "taps": taps,
         "best_tap": next(name for name, share, _ in taps if share >= best - error),
         "knn": float(neighbours.mean()),
-        "knn_interval": accuracy_interval(neighbours, groups[few]),
+        "knn_interval": left_out_interval(neighbours, y[few], groups[few]),
         "balanced_accuracy": float(np.mean([right[-1][y == label].mean() for label in np.unique(y)])),
         "right": right,
     } | (_scores(features, y[few]) if scores else dict.fromkeys(SCORES))

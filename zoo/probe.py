@@ -120,7 +120,7 @@ def streamed(x: Floats, y: Ints, groups: Ints | None = None, classes: int | None
 def _probe(scores: NDArray[np.float64], penalty: float, y: Ints, groups: Ints | None) -> Probe:
     predicted = fair(scores, y, groups).argmax(axis=1).astype(np.int64)
     right = predicted == y
-    return Probe(predicted, scores, float(right.mean()), accuracy_interval(right, groups), penalty)
+    return Probe(predicted, scores, float(right.mean()), left_out_interval(right, y, groups), penalty)
 
 
 def fair(scores: NDArray[np.float64], y: Ints, groups: Ints | None) -> NDArray[np.float64]:
@@ -184,12 +184,26 @@ def even(x: Floats) -> NDArray[np.float64]:
     return unit(np.sign(wide) * np.sqrt(np.abs(wide)))
 
 
-def accuracy_interval(right: NDArray[np.bool_], groups: Ints | None = None) -> tuple[float, float]:
+def left_out_interval(right: NDArray[np.bool_], y: Ints, groups: Ints | None = None) -> tuple[float, float]:
+    """``accuracy_interval`` of pictures that were each predicted by a fit to all the others.
+
+    Such predictions lean on each other's labels. Where there is nothing to learn every pair of pictures counts twice,
+    once in each prediction (a degenerate U-statistic of order 2), which doubles the variance; where all is learned
+    no label of another matters. In between, the way left from guessing by the classes' shares to certainty is taken.
+    """
+    chance = float((np.bincount(y) ** 2).sum()) / len(y) ** 2
+    learned = min(max((float(right.mean()) - chance) / max(1 - chance, 1e-9), 0.0), 1.0)
+    return accuracy_interval(right, groups, 2 - learned)
+
+
+def accuracy_interval(
+    right: NDArray[np.bool_], groups: Ints | None = None, leaning: float = 1.0
+) -> tuple[float, float]:
     """Wilson's 95 % interval (Wilson 1927) for the share of ``right``.
 
     Pictures of one group rise and fall together, so N is divided by the design effect, the ratio of the clustered to
     the independent variance (Kish 1965). Where nothing varies, or there are fewer than ten groups, which is too few to
-    estimate that ratio, N is the number of groups.
+    estimate that ratio, N is the number of groups. ``leaning`` divides N further.
     """
     n = len(right)
     if n == 0:
@@ -205,7 +219,7 @@ def accuracy_interval(right: NDArray[np.bool_], groups: Ints | None = None) -> t
             effective = n * min(1.0, independent / clustered) if clustered > 1e-12 else float(several)
         if several < FEW_GROUPS:
             effective = min(effective, float(several))
-    return wilson(p, effective)
+    return wilson(p, effective / leaning)
 
 
 def wilson(p: float, n: float, z: float = 1.959964) -> tuple[float, float]:
