@@ -14,6 +14,7 @@ from zoo.ui.kit import esc, percent, plural
 SHOWN_GROUPS = 12
 SHOWN_IN_GROUP = 6
 SHOWN_FILES = 20
+SHOWN_CURVES = 8
 GRAVITY = {"high": ("bad", "mend this first"), "medium": ("warn", "worth a look"), "low": ("", "good to know")}
 
 
@@ -90,12 +91,29 @@ def _curve(found: dict[str, Any]) -> str:
     points = found["overall"]
     most = max((*points["errors"], 0.01))
     rows = zip(points["sizes"], points["errors"], strict=True)
+    bars = "".join(
+        f'<li><span>{size:,.0f} pictures</span><div><i style="width:{100 * error / most:.1f}%"></i></div>'
+        f"<span>{percent(error)}</span></li>"
+        for size, error in rows
+    )
+    note = '<p class="tz-note tz-gap">Share told wrong, by how many pictures the probe learned from.</p>'
+    return f'<ul class="tz-bars">{bars}</ul>{note}{_wanted(found["classes"])}'
+
+
+def _wanted(curves: list[dict[str, Any]]) -> str:
+    """What more of each class alone would bring, the most promising first; nothing where nothing can be forecast."""
+    known = sorted((one for one in curves if one["forecast"]), key=lambda one: -one["forecast"]["gain"])[:SHOWN_CURVES]
+    if not known:
+        return ""
+    rows = "".join(
+        f'<tr><th scope="row">{esc(one["name"])}</th><td>{esc(f"{one['forecast']['more']:,}")}</td>'
+        f"<td>{100 * one['forecast']['gain']:.1f}</td><td>{100 * one['forecast']['interval'][0]:.1f} – "
+        f"{100 * one['forecast']['interval'][1]:.1f}</td></tr>"
+        for one in known
+    )
+    head = "<tr><th>Class</th><th>More</th><th>Fewer mistakes</th><th>95 %</th></tr>"
+    note = "If that many more of one class came alone: mistakes about it, in 100 of its pictures."
     return (
-        '<ul class="tz-bars">'
-        + "".join(
-            f'<li><span>{size:,.0f} pictures</span><div><i style="width:{100 * error / most:.1f}%"></i></div>'
-            f"<span>{percent(error)}</span></li>"
-            for size, error in rows
-        )
-        + '</ul><p class="tz-note tz-gap">Share told wrong, by how many pictures the probe learned from.</p>'
+        f'<div class="tz-scroll tz-gap"><table class="tz-table"><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+        f'<p class="tz-note tz-gap">{esc(note)}</p>'
     )
