@@ -105,15 +105,14 @@ def _wanted(curves: list[dict[str, Any]]) -> str:
     known = sorted((one for one in curves if one["forecast"]), key=lambda one: -one["forecast"]["gain"])[:SHOWN_CURVES]
     if not known:
         return ""
-    rows = "".join(
-        f'<tr><th scope="row">{esc(one["name"])}</th><td>{esc(f"{one['forecast']['more']:,}")}</td>'
-        f"<td>{100 * one['forecast']['gain']:.1f}</td><td>{100 * one['forecast']['interval'][0]:.1f} – "
-        f"{100 * one['forecast']['interval'][1]:.1f}</td></tr>"
-        for one in known
-    )
+    rows = "".join(_hoped(one["name"], one["forecast"]) for one in known)
     head = "<tr><th>Class</th><th>More</th><th>Fewer mistakes</th><th>95 %</th></tr>"
+    table = f'<table class="tz-table"><thead>{head}</thead><tbody>{rows}</tbody></table>'
     note = "If that many more of one class came alone: mistakes about it, in 100 of its pictures."
-    return (
-        f'<div class="tz-scroll tz-gap"><table class="tz-table"><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
-        f'<p class="tz-note tz-gap">{esc(note)}</p>'
-    )
+    return f'<div class="tz-scroll tz-gap">{table}</div><p class="tz-note tz-gap">{esc(note)}</p>'
+
+
+def _hoped(name: str, forecast: dict[str, Any]) -> str:
+    low, high = forecast["interval"]
+    cells = (f"{forecast['more']:,}", f"{100 * forecast['gain']:.1f}", f"{100 * low:.1f} – {100 * high:.1f}")
+    return f'<tr><th scope="row">{esc(name)}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
