@@ -2,10 +2,10 @@
 
 import sys
 
-from trainer import commands, making, race_commands, repeating
+from trainer import commands, making, racing, repeating
 from zoo.command import main
 
 if __name__ == "__main__":
     sys.exit(
-        main("python -m trainer", (*making.COMMANDS, *race_commands.COMMANDS, *commands.COMMANDS, *repeating.COMMANDS))
+        main("python -m trainer", (*making.COMMANDS, *racing.COMMANDS, *commands.COMMANDS, *repeating.COMMANDS))
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trainer import symmetry
 from trainer.engines import engines
 from trainer.plan import Plan
 from trainer.strategies import strategy as named
@@ -54,6 +55,8 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
     }
     if strategy != "linear_head":
         recipe |= _recipe(card, len(dataset))
+        tried = symmetry.known(dataset.id, backbone, settings)
+        recipe |= tried.fields if tried else {}  # mirrored and turned only where that was tried and does no harm
     measured = next((row for row in (comparison or {}).get("backbones", []) if row["id"] == backbone), None)
     plan = Plan.from_json(recipe | decided)
     if plan.engine not in engines():

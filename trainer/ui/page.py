@@ -8,7 +8,7 @@ import gradio as gr
 
 from trainer.runs import Runs
 from trainer.ui import api as runs_api
-from trainer.ui import race_tab, train_tab, try_tab
+from trainer.ui import augment_view, race_tab, train_tab, try_tab
 from trainer.ui.shelf import Shelf
 from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset
@@ -50,6 +50,7 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
                         compared = compare_tab.place(seat, store, settings, comparisons, picked, finished)
                     case "train":
                         race_tab.place(seat, store, settings, runs, picked)
+                        augment_view.place(seat, store, settings, comparisons, picked)
                         trained = train_tab.place(seat, store, settings, runs, comparisons, picked)
                     case _:
                         try_tab.place(seat, store, runs, shelf)
