@@ -15,8 +15,10 @@ from trainer.plans import suggest
 from trainer.run import Run
 from trainer.runs import Runs
 from trainer.strategies import strategies
+from trainer.symmetry import tried
 from zoo.columns import Columns
 from zoo.command import Command, data, positive, tell, whole
+from zoo.compare import EMBEDDED
 from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset, Split, split
 from zoo.errors import BadPicture, BadPlan, NotFound
@@ -36,6 +38,9 @@ def fit(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     else:
         known = Comparisons(store, settings).latest(dataset.id)
         decided = {"backbone": chosen.backbone, "strategy": chosen.strategy}
+    backbone = decided["backbone"] or str((known or {}).get("plan", {}).get("backbone") or EMBEDDED[0])
+    if (found := tried(dataset, backbone, decided["strategy"], store, settings)) is not None:
+        tell(" ".join(found.sentences))
     plan = suggest(
         known,
         dataset,

@@ -14,6 +14,7 @@ from trainer.plan import Plan
 from trainer.plans import START, suggest
 from trainer.race import FOLDS, HEATS, race
 from trainer.strategies import strategies
+from trainer.symmetry import AS_THEY_ARE, tried
 from zoo.background import identity, living, spawn
 from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset
@@ -192,6 +193,7 @@ def ride(folder: Path, store: Store, settings: Settings) -> None:
             keep_freed_memory()
             use_threads(settings.threads)
             course = _course(plans[0], asked["dataset"], folder, store, settings)
+            plans = [_harmless(plan, course) for plan in plans]
 
             def told(name: str, done: int, total: int) -> None:
                 say(message=f"Heats: {name.replace('_', ' ')}", progress={"done": done, "total": total})
@@ -203,6 +205,12 @@ def ride(folder: Path, store: Store, settings: Settings) -> None:
         say(state="stopped", message="Stopped. What was run is kept: a new race starts from there.")
     except StudioError as error:
         say(state="failed", message=str(error))
+
+
+def _harmless(plan: Plan, course: Course) -> Plan:
+    """``plan``, mirroring and turning only where that does no harm."""
+    found = tried(course.dataset, plan.backbone, plan.strategy, course.store, course.settings)
+    return replace(plan, **found.fields) if found and plan.strategy not in AS_THEY_ARE else plan
 
 
 def _course(plan: Plan, dataset: str, folder: Path, store: Store, settings: Settings) -> Course:
