@@ -13,6 +13,7 @@ from zoo.facts import WORDS, Facts
 
 _MODE = re.compile(r"[A-Za-z0-9;]{0,12}")
 _HEX = re.compile(r"[0-9a-f]{64}")
+_THUMBNAIL = 256  # bytes that follow the pixels of each picture: 16 × 16 grays
 
 
 class Died(Exception):
@@ -78,7 +79,7 @@ def _reading(answer: dict[str, Any], into: Path) -> Reading | BadPicture:
         return BadPicture(str(answer["problem"]), str(answer["remedy"]))
     width, height = map(int, answer["size"])
     span = offset, rows, columns = (int(answer["span"][0]), int(answer["span"][1]), int(answer["span"][2]))
-    inside = offset >= 0 and rows > 0 and columns > 0 and offset + rows * columns * 3 <= into.stat().st_size
+    inside = offset >= 0 and rows > 0 and columns > 0 and offset + stored(rows, columns) <= into.stat().st_size
     if not (inside and width > 0 and height > 0 and _HEX.fullmatch(answer["sha"]) and _HEX.fullmatch(answer["hash"])):
         raise ValueError("the child's answer does not fit its file")
     return Reading(
@@ -95,6 +96,11 @@ def _facts(taken: float, quality: int, mode: str, repaired: str) -> Facts:
 
 def _known(repaired: str) -> bool:
     return not repaired or set(repaired.split(", ")) <= WORDS
+
+
+def stored(height: int, width: int) -> int:
+    """Bytes that a picture takes in a file of pixels."""
+    return height * width * 3 + _THUMBNAIL
 
 
 def own_name(file: object) -> str:

@@ -12,6 +12,8 @@ from zoo.backbone import Picture
 
 CLOSE = 24  # most bits, of 256, in which two hashes of one picture differ
 NEIGHBOURS = 24
+SMALL = 16  # side of a thumbnail and of a hash's grid
+BLOCK = 4096  # hashes compared at once
 
 
 def difference_hash(picture: Picture | Image.Image) -> bytes:
@@ -19,9 +21,18 @@ def difference_hash(picture: Picture | Image.Image) -> bytes:
 
     Krawetz, "Kind of Like That" (2013). It survives recompression and resizing, not mirroring, turning or cropping.
     """
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    small = np.asarray(image.convert("L").resize((17, 16), Image.Resampling.BOX))
+    small = _grays(picture, SMALL + 1)
     return np.packbits(small[:, :-1] > small[:, 1:]).tobytes()
+
+
+def thumbnail(picture: Picture | Image.Image) -> NDArray[np.uint8]:
+    """(16, 16) mean grays."""
+    return _grays(picture, SMALL)
+
+
+def _grays(picture: Picture | Image.Image, width: int) -> NDArray[np.uint8]:
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    return np.asarray(image.convert("L").resize((width, SMALL), Image.Resampling.BOX))
 
 
 def close_pairs(hashes: NDArray[np.uint8], most: int = CLOSE) -> list[tuple[int, int]]:
@@ -31,33 +42,52 @@ def close_pairs(hashes: NDArray[np.uint8], most: int = CLOSE) -> list[tuple[int,
     32 orders, linear in N. Hashes that differ in fewer than 32 bits agree in one byte at least and, as a rule, in
     several in a row, which brings them together in one order, except in a crowd of hashes that share those bytes.
     """
+    if len(hashes) < 2:
+        return []
     words = np.ascontiguousarray(hashes).view(np.uint64)
     pairs: set[tuple[int, int]] = set()
     for byte in range(hashes.shape[1]):
-        turned = np.ascontiguousarray(np.roll(hashes, -byte, axis=1))
-        order = np.argsort(turned.view(f"S{turned.shape[1]}").ravel(), kind="stable")
-        for shift in range(1, min(NEIGHBOURS, len(order) - 1) + 1):
-            one, other = order[:-shift], order[shift:]
-            near = np.bitwise_count(words[one] ^ words[other]).sum(axis=1) <= most
-            pairs.update(zip(np.minimum(one, other)[near].tolist(), np.maximum(one, other)[near].tolist(), strict=True))
+        start = np.ascontiguousarray(np.roll(hashes, -byte, axis=1)[:, :8]).view(">u8").ravel()
+        order = np.argsort(start, kind="stable")
+        for first in range(0, len(order), BLOCK):
+            ones = np.arange(first, min(first + BLOCK, len(order)))
+            others = np.minimum(ones[:, None] + np.arange(1, NEIGHBOURS + 1), len(order) - 1)
+            apart = np.bitwise_count(words[order[ones], None] ^ words[order[others]]).sum(axis=2, dtype=np.int16)
+            place, next_ = np.nonzero((apart <= most) & (others > ones[:, None]))
+            one, other = order[ones[place]], order[others[place, next_]]
+            pairs.update(zip(np.minimum(one, other).tolist(), np.maximum(one, other).tolist(), strict=True))
     return sorted(pairs)
 
 
-def grouped(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
-    """Group numbers of ``count`` things, 0 upwards in order of first appearance; paired things share one."""
-    parent = list(range(count))
+class Linked:
+    """``count`` things, those that were joined, directly or through others, being together."""
 
-    def root(thing: int) -> int:
+    def __init__(self, count: int) -> None:
+        self._parent = list(range(count))
+
+    def root(self, thing: int) -> int:
+        """The first of those that ``thing`` is together with."""
+        parent = self._parent
         while parent[thing] != thing:
             parent[thing] = parent[parent[thing]]
             thing = parent[thing]
         return thing
 
+    def together(self, one: int, other: int) -> bool:
+        return self.root(one) == self.root(other)
+
+    def join(self, one: int, other: int) -> None:
+        low, high = sorted((self.root(one), self.root(other)))
+        self._parent[high] = low
+
+
+def grouped(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """Group numbers of ``count`` things, 0 upwards in order of first appearance; paired things share one."""
+    linked = Linked(count)
     for one, other in pairs:
-        low, high = sorted((root(one), root(other)))
-        parent[high] = low
+        linked.join(one, other)
     numbers: dict[int, int] = {}
-    return [numbers.setdefault(root(thing), len(numbers)) for thing in range(count)]
+    return [numbers.setdefault(linked.root(thing), len(numbers)) for thing in range(count)]
 
 
 def same(keys: Sequence[str]) -> list[tuple[int, int]]:

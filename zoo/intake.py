@@ -199,7 +199,7 @@ def build(gathered: Gathered, desk: Desk) -> Dataset:
         pictures = here.finish([reading for _, reading in good])
     evict(desk.store, desk.settings.cache_gb * 10**9)
     desk.told("group", 0, len(good))
-    groups = _groups(pictures, good, [str(candidates[one.index].path) for one, _ in good])
+    groups = _groups(pictures, good, desk.told, [str(candidates[one.index].path) for one, _ in good])
     desk.told("group", len(good), len(good))
     classes = sorted({one.label for one, _ in good})
     number = {label: index for index, label in enumerate(classes)}
@@ -251,12 +251,15 @@ def _sorted_out(
     return good, damaged + [Skipped(f"{label}/", "None of its pictures can be read.") for label in empty]
 
 
-def _groups(pictures: Pictures, good: Sequence[tuple[Placed, Reading]], names: Sequence[str]) -> list[int]:
+def _groups(
+    pictures: Pictures, good: Sequence[tuple[Placed, Reading]], told: Progress, names: Sequence[str]
+) -> list[int]:
     """What no split may part: the same picture twice, to the byte or to the eye; bursts; what the person says."""
     readings = [reading for _, reading in good]
     labels = [one.label for one, _ in good]
     hashes = np.frombuffer(bytes.fromhex("".join(reading.hash for reading in readings)), dtype=np.uint8).reshape(-1, 32)
-    pairs = same([reading.sha for reading in readings]) + lookalikes(pictures, hashes)
+    pairs = same([reading.sha for reading in readings])
+    pairs += lookalikes(pictures, hashes, told=lambda done, total: told("group", done, total))
     pairs += same_key([one.group for one, _ in good])
     sure, unsure = by_name(names, labels)
     bursts = by_time([reading.facts.taken for reading in readings], labels)

@@ -25,7 +25,7 @@ from zoo import handing
 from zoo.archive import unpack
 from zoo.confine import confine, limit
 from zoo.decode import decode, prepare
-from zoo.duplicates import difference_hash
+from zoo.duplicates import difference_hash, thumbnail
 from zoo.errors import BadPicture, StudioError
 
 # Imported by others in the middle of their work, when no file can be read any more.
@@ -121,10 +121,13 @@ def _answer(file: IO[bytes] | None, side: int, pixels: IO[bytes], writing: threa
 def _read(content: bytes, side: int, pixels: IO[bytes], writing: threading.Lock) -> dict[str, Any]:
     found = decode(content, side)
     picture = found.pixels
+    gray = found.image.convert("L")
+    small = thumbnail(gray)
     with writing:
         offset = pixels.tell()
         try:
             pixels.write(picture.data)
+            pixels.write(small.data)
             pixels.flush()
         except OSError:
             say(disk=True)
@@ -133,7 +136,7 @@ def _read(content: bytes, side: int, pixels: IO[bytes], writing: threading.Lock)
         "sha": hashlib.sha256(content).hexdigest(),
         "size": [found.width, found.height],
         "span": [offset, *picture.shape[:2]],
-        "hash": difference_hash(found.image).hex(),
+        "hash": difference_hash(gray).hex(),
         "bytes": len(content),
         "facts": asdict(found.facts),
     }

@@ -1,12 +1,13 @@
 """Pictures that look the same though they were resized, recompressed, cropped a little or mirrored; pixels alone.
 
-Each picture is compared with its nearest neighbours among all pictures and all mirror images, found by a small
-descriptor in blocks of matrix products. What comes near is laid over it by a least-squares search for scale and shift
-(Lucas & Kanade 1981) and accepted if the fine structure and the colours agree: objects on one board share the rest.
+Each picture is compared with its nearest neighbours among all pictures and all mirror images, as ``neighbours`` finds
+them. What comes near is laid over it by a least-squares search for scale and shift (Lucas & Kanade 1981) and accepted
+if the fine structure and the colours agree: objects on one board share the rest.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from zoo.backbone import Picture
-from zoo.duplicates import close_pairs
+from zoo.duplicates import Linked, close_pairs, thumbnail
+from zoo.neighbours import FLAT, candidates
 
 if TYPE_CHECKING:
     from zoo.pictures import Pictures
@@ -24,18 +26,13 @@ Floats = NDArray[np.float32]
 Pair = tuple[int, int]
 
 COARSE, FINE = 16, 64  # sides of the gray thumbnails that are laid over each other
-NEIGHBOURS = 12
-ALIKE = 0.6  # least cosine of two descriptors; copies measured, cut by a twentieth and recompressed, have 0.72 and more
-DIMENSIONS = 64
-BLOCK = 512
-MOST_LIKENESSES = 4_000_000  # numbers held at once
-FEW = 48  # pictures, up to which each is compared with each
+BLOCK = 512  # pairs laid over each other at once
 NEAR = 0.8  # least correlation of coarse thumbnails for a closer look
 SURE = 0.97  # one that needs no second start
 PROMISING = 0.6  # least correlation of what a blur takes from them
-FLAT = 2.0  # contrast, in gray levels, below which a picture is one colour
 # Measured on photographs, drawings and cells: copies have 0.95 and more, other pictures below 0.86 or other colours.
 STRUCTURE = 0.88  # least correlation between blurs of 1 and 3 pixels of a fine thumbnail
+BEGINNING = 0.55  # the same where the coarse thumbnails agreed, before a finer search; copies have 0.78 and more
 BRIGHTER = 20.0  # most that one copy is brighter than another, in gray levels of 255
 DETAILED = 0.5  # share of pixels with structure, below which a picture is plain: few shapes, which chance repeats
 PLAIN = 0.95  # least correlation of plain ones
@@ -49,102 +46,87 @@ def lookalikes(
     pictures: Pictures | Sequence[Picture],
     hashes: NDArray[np.uint8] | None = None,
     among: Sequence[int] | None = None,
+    told: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Pair]:
     """Index pairs (i < j) of pictures that are one picture, mirrored or cropped by a tenth at most.
 
-    Memory is flat but for some hundred bytes a picture; time is that of N² products of 64 numbers, minutes for 100,000.
+    Pictures that earlier pairs connect are not compared again. Memory is flat but for some hundred bytes a picture;
+    time is that of N² / 2 products of 64 numbers, half a minute for 100,000.
 
     Args:
         hashes: (N, 32) difference hashes, which find copies in crowds of neighbours; not needed.
         among: look at these pictures only, ascending.
+        told: called every second at least with how much is done; what it raises ends the search.
     """
     chosen = np.arange(len(pictures)) if among is None else np.asarray(among, dtype=np.int64)
     if len(chosen) < 2:
         return []
-    small = np.stack([_thumbnail(pictures[int(index)], COARSE, "L").astype(np.uint8) for index in chosen])
-    plain, mirror = candidates(small)
+    small = _small(pictures, chosen)
+    search = _Search(small, lambda index: pictures[int(chosen[index])])
     if hashes is not None:
-        plain |= set(close_pairs(hashes[chosen]))
-    found: set[Pair] = set()
-    for pairs, mirrored in ((plain, False), (mirror, True)):
-        for part in _parts(sorted(pairs - found), BLOCK):
-            found |= _verified(lambda index: pictures[int(chosen[index])], small, part, mirrored)
-    return sorted((int(chosen[i]), int(chosen[j])) for i, j in found)
+        search.add(np.array(close_pairs(hashes[chosen]), dtype=np.int64).reshape(-1, 2), mirrored=False)
+    done = 0
+    for done, plain, mirrored in candidates(small):
+        search.add(plain, mirrored=False)
+        search.add(mirrored, mirrored=True)
+        told(done, len(chosen))
+        for _ in search.work(BLOCK):
+            told(done, len(chosen))
+    for _ in search.work(1):
+        told(done, len(chosen))
+    return sorted((int(chosen[i]), int(chosen[j])) for i, j in search.found)
 
 
-def candidates(small: NDArray[np.uint8]) -> tuple[set[Pair], set[Pair]]:
-    """Index pairs (i < j) of (N, side, side) gray thumbnails that may be copies, and those that may be mirrored ones.
-
-    They are the nearest neighbours whose descriptors are alike; of few pictures, all.
-    """
-    n = len(small)
-    if n <= FEW:
-        every = {(i, j) for i in range(n) for j in range(i + 1, n)}
-        return every, set(every)
-    plain, mirrored = _descriptors(small)
-    pairs: tuple[set[Pair], set[Pair]] = (set(), set())
-    rows = max(8, min(BLOCK, MOST_LIKENESSES // n))
-    for first in range(0, n, rows):
-        block = plain[first : first + rows]
-        for found, others in zip(pairs, (plain, mirrored), strict=True):
-            likeness = block @ others.T
-            likeness[np.arange(len(block)), first + np.arange(len(block))] = -np.inf
-            nearest = np.argpartition(-likeness, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
-            alike = np.take_along_axis(likeness, nearest, axis=1) >= ALIKE
-            ones, others_at = first + np.nonzero(alike)[0], nearest[alike]
-            low, high = np.minimum(ones, others_at), np.maximum(ones, others_at)
-            found.update(zip(low.tolist(), high.tolist(), strict=True))
-    return pairs
+def _small(pictures: Pictures | Sequence[Picture], chosen: NDArray[np.int64]) -> NDArray[np.uint8]:
+    stored = getattr(pictures, "thumbnails", None)
+    if stored is not None:
+        return np.asarray(stored(chosen), dtype=np.uint8)
+    return np.stack([thumbnail(pictures[int(index)]) for index in chosen])
 
 
-def _descriptors(small: NDArray[np.uint8]) -> tuple[Floats, Floats]:
-    """(N, 64) unit rows for the pictures and for their mirror images.
+class _Search:
+    """Pairs that wait to be laid over each other, and what came of those that were."""
 
-    Principal components with their spread evened out halfway, so that a board or a round shape that all pictures
-    share does not decide what is near.
-    """
-    n, flipped = len(small), small[:, :, ::-1]
-    chosen = np.arange(0, 2 * n, max(1, n // 4096))
-    sample = np.concatenate([_evened(small[chosen[chosen < n]]), _evened(flipped[chosen[chosen >= n] - n])])
-    mean = sample.mean(axis=0)
-    spread, axes = np.linalg.eigh(np.cov((sample - mean).T))
-    axes = axes[:, ::-1][:, :DIMENSIONS] / np.maximum(spread[::-1][:DIMENSIONS], 1e-8) ** 0.2
+    def __init__(self, small: NDArray[np.uint8], picture: Callable[[int], Picture]) -> None:
+        self._small, self._picture = small, picture
+        self._linked = Linked(len(small))
+        self._waiting: deque[tuple[int, int, bool]] = deque()
+        self.found: set[Pair] = set()
 
-    def described(part: NDArray[np.uint8]) -> Floats:
-        one = (_evened(part) - mean) @ axes
-        return np.asarray(one / np.maximum(np.linalg.norm(one, axis=1, keepdims=True), 1e-9), dtype=np.float32)
+    def add(self, pairs: NDArray[np.int64], mirrored: bool) -> None:
+        """Let (P, 2) ``pairs`` wait; in those ``mirrored``, the second is a mirror image."""
+        self._waiting.extend((one, other, mirrored) for one, other in pairs.tolist())
 
-    plain, mirrored = (
-        np.concatenate([described(side[first : first + BLOCK]) for first in range(0, n, BLOCK)])
-        for side in (small, flipped)
-    )
-    return plain, mirrored
+    def work(self, least: int) -> Iterator[None]:
+        """Look at what waits, block by block, while there are ``least`` pairs."""
+        while len(self._waiting) >= least:
+            some = [self._waiting.popleft() for _ in range(min(BLOCK, len(self._waiting)))]
+            left = sorted({one for one in some if not self._linked.together(*one[:2])})
+            for one, other in self._verified(np.array(left).reshape(-1, 3)):
+                self._linked.join(one, other)
+                self.found.add((one, other))
+            yield
+
+    def _verified(self, pairs: NDArray[np.int64]) -> Iterator[Pair]:
+        """Those of (P, 3) pairs that are copies."""
+        one, other = self._small[pairs[:, 0]], _turned(self._small[pairs[:, 1]], pairs[:, 2])
+        place, likeness = _coarse(one.astype(np.float32), other.astype(np.float32))
+        flat = np.maximum(one.std(axis=(1, 2)), other.std(axis=(1, 2))) < FLAT
+        near = np.flatnonzero((likeness >= NEAR) | flat)
+        near = near[_promising(one[near], other[near], place[near])]
+        for first in range(0, len(near), 64):
+            part = near[first : first + 64]
+            members, at = np.unique(pairs[part, :2], return_inverse=True)
+            thumbs = np.stack([_thumbnail(self._picture(int(index)), FINE, "RGB") for index in members])
+            first_at, second_at = at.reshape(-1, 2).T
+            agreed = same(thumbs[first_at], _turned(thumbs[second_at], pairs[part, 2]), place[part])
+            yield from map(tuple, pairs[part[agreed], :2].tolist())
 
 
-def _evened(small: NDArray[np.uint8]) -> Floats:
-    rows = small.reshape(len(small), -1).astype(np.float32)
-    rows -= rows.mean(axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-3), dtype=np.float32)
-
-
-def _verified(
-    picture: Callable[[int], Picture], small: NDArray[np.uint8], pairs: list[Pair], mirrored: bool
-) -> set[Pair]:
-    """Those of ``pairs`` that are copies; the second is mirrored before it is compared."""
-    one, other = (np.array(side) for side in zip(*pairs, strict=True))
-    turn = slice(None, None, -1 if mirrored else 1)
-    place, likeness = _coarse(small[one].astype(np.float32), small[other][:, :, turn].astype(np.float32))
-    flat = np.maximum(small[one].std(axis=(1, 2)), small[other].std(axis=(1, 2))) < FLAT
-    near = np.flatnonzero((likeness >= NEAR) | flat)
-    near = near[_promising(small[one[near]], small[other[near]][:, :, turn], place[near])]
-    found: set[Pair] = set()
-    for part in _parts(near.tolist(), 64):
-        thumbs = [
-            np.stack([_thumbnail(picture(int(index)), FINE, "RGB") for index in side[part]]) for side in (one, other)
-        ]
-        agreed = same(thumbs[0], thumbs[1][:, :, turn], place[part])
-        found |= {pairs[index] for index, good in zip(part, agreed.tolist(), strict=True) if good}
-    return found
+def _turned(images: NDArray[Any], mirrored: NDArray[np.int64]) -> NDArray[Any]:
+    """(P, side, side, …) with those that are to be mirrored so."""
+    images[mirrored > 0] = images[mirrored > 0, :, ::-1]
+    return images
 
 
 def _coarse(one: Floats, other: Floats) -> tuple[Floats, Floats]:
@@ -172,20 +154,33 @@ def _promising(one: NDArray[np.uint8], other: NDArray[np.uint8], place: Floats) 
 def same(one: Floats, other: Floats, place: Floats) -> NDArray[np.bool_]:
     """(P,) whether (P, side, side, 3) thumbnails show one picture, laid over each other from ``place`` on."""
     gray, laid = one.mean(axis=3), other.mean(axis=3)
-    place, _ = align(gray, laid, place, 5)
-    over, mask = lay(laid, place)
-    bands = _band(gray, mask), _band(over, mask)
-    structure = (_standard(bands[0], mask) * _standard(bands[1], mask)).sum(axis=(1, 2))
-    flat = (_contrast(gray, mask) < FLAT) & (_contrast(over, mask) < FLAT)
-    detailed = np.minimum(*(_mean((abs(band) > 0.5).astype(np.float32), mask)[:, 0, 0] for band in bands))
-    shift, mean, most = _apart(one, other, place, mask)
+    agreed = np.zeros(len(one), dtype=bool)
+    structure, _, flat = _structure(gray, laid, place)
+    some = np.flatnonzero(flat | (structure >= BEGINNING))
+    if not len(some):
+        return agreed
+    one, other, gray, laid = one[some], other[some], gray[some], laid[some]
+    place, _ = align(gray, laid, place[some], 5)
+    structure, detailed, flat = _structure(gray, laid, place)
+    shift, mean, most = _apart(one, other, place)
     close = (shift <= BRIGHTER) & (mean <= MEAN_APART) & (most <= MOST_APART)
     plain = (shift <= BRIGHTER / 4) & (most <= MOST_APART / 2) & (structure >= PLAIN) & _is_a_cut(place)
-    return np.asarray(close & (flat | (structure >= STRUCTURE) & (detailed >= DETAILED) | plain))
+    agreed[some] = close & (flat | (structure >= STRUCTURE) & (detailed >= DETAILED) | plain)
+    return agreed
 
 
-def _apart(one: Floats, other: Floats, place: Floats, mask: Floats) -> tuple[Floats, Floats, Floats]:
+def _structure(gray: Floats, laid: Floats, place: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """(P,) how far structure agrees at ``place``, what share of the pixels has any, whether both are one colour."""
+    over, mask = lay(laid, place)
+    bands = _band(gray, mask), _band(over, mask)
+    agreeing = (_standard(bands[0], mask) * _standard(bands[1], mask)).sum(axis=(1, 2))
+    detailed = np.minimum(*(_mean((abs(band) > 0.5).astype(np.float32), mask)[:, 0, 0] for band in bands))
+    return agreeing, detailed, (_contrast(gray, mask) < FLAT) & (_contrast(over, mask) < FLAT)
+
+
+def _apart(one: Floats, other: Floats, place: Floats) -> tuple[Floats, Floats, Floats]:
     """(P,) how much brighter one is in a channel, and how far they are apart besides, in the mean and at most."""
+    _, mask = lay(other[..., 0], place)
     apart = np.stack([(one[..., c] - lay(other[..., c], place)[0]) * mask for c in range(3)], axis=3)
     shift = apart.sum(axis=(1, 2)) / mask.sum(axis=(1, 2))[:, None]
     rest = np.abs(_boxes((apart - shift[:, None, None, :]) * mask[..., None]))
@@ -287,7 +282,3 @@ def _boxes(values: Floats) -> Floats:
 def _thumbnail(picture: Picture, side: int, mode: str) -> Floats:
     image = Image.fromarray(picture).convert(mode).resize((side, side), Image.Resampling.BOX)
     return np.asarray(image, dtype=np.float32)
-
-
-def _parts(things: list[Any], size: int) -> Iterator[list[Any]]:
-    return (things[first : first + size] for first in range(0, len(things), size))

@@ -1,7 +1,8 @@
 """Every picture of a dataset decoded once, into one memory-mapped file of pixels that each backbone reads.
 
-The file is the pixels of all pictures one after the other, then (N, 3) 64-bit integers that say where each lies (byte
-offset, height, width), then ``N`` and a mark. It is a cache: deleting it costs a second decoding and nothing else.
+The file is the pixels of all pictures, each followed by its thumbnail of 16 × 16 grays, then (N, 3) 64-bit integers
+that say where each lies (byte offset, height, width), then ``N`` and a mark. It is a cache: deleting it costs a second
+decoding and nothing else.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.answers import Reading
+from zoo.answers import Reading, stored
 from zoo.backbone import Picture
 from zoo.dataset import Dataset
+from zoo.duplicates import SMALL, thumbnail
 from zoo.errors import BadPicture, BadUpload
 from zoo.sandbox import Progress, Sandbox
 from zoo.settings import usable_cores
@@ -29,8 +31,10 @@ from zoo.store import Store, new_id, read_json, write_json
 SIDE = 320
 MOST_MAPPED = 64 << 20  # bytes of pixels that a process keeps in its memory because it once read them
 
+_AROUND = 1 << 16  # bytes that the system maps around one that is read
+
 _END = struct.Struct("<8sQ")
-_MARK = b"zoopics1"
+_MARK = b"zoopics2"
 
 
 class Pictures:
@@ -50,6 +54,17 @@ class Pictures:
         offset, height, width = map(int, self._spans[index])
         self._release(height * width * 3)
         return self._flat[offset : offset + height * width * 3].reshape(height, width, 3)
+
+    def thumbnails(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(R, 16, 16) mean grays of the pictures at ``rows``."""
+        if not isinstance(self._map, mmap.mmap):
+            return np.array([thumbnail(self[row]) for row in rows.tolist()], dtype=np.uint8).reshape(-1, SMALL, SMALL)
+        found = np.empty((len(rows), SMALL * SMALL), dtype=np.uint8)
+        for place, (offset, height, width) in enumerate(self._spans[rows].tolist()):
+            start = offset + height * width * 3
+            self._release(_AROUND)
+            found[place] = self._flat[start : start + SMALL * SMALL]
+        return found.reshape(-1, SMALL, SMALL)
 
     def _release(self, length: int) -> None:
         """Give pages back that were read a while ago; who still looks at them gets them out of the disk's cache."""
@@ -111,7 +126,7 @@ def mapped(path: Path, shas: tuple[str, ...]) -> Pictures | None:
     if start < 0 or _END.unpack(pixels[end:]) != (_MARK, len(shas)):
         return None
     spans = np.frombuffer(pixels[start:end], dtype="<i8").reshape(-1, 3).astype(np.int64)
-    if (spans < 0).any() or (spans[:, 0] + spans[:, 1] * spans[:, 2] * 3 > start).any():
+    if (spans < 0).any() or (spans[:, 0] + spans[:, 1] * spans[:, 2] * 3 + stored(0, 0) > start).any():
         return None
     return Pictures(pixels, spans, shas)
 

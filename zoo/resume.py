@@ -20,7 +20,7 @@ from typing import IO, Any, BinaryIO
 from filelock import Timeout
 from PIL import __version__ as pillow
 
-from zoo.answers import Reading
+from zoo.answers import Reading, stored
 from zoo.errors import BadPicture, BadUpload, Cancelled, StudioError
 from zoo.facts import Facts
 from zoo.pictures import SIDE, Pictures, draft_of, finish, mapped, path_of
@@ -28,7 +28,7 @@ from zoo.room import make_room
 from zoo.sandbox import FULL, Progress, Sandbox
 from zoo.store import Store
 
-RULES = 1  # raised when decoding a file gives other pixels, facts or hashes than before
+RULES = 2  # raised when decoding a file gives other pixels, facts or hashes than before
 SAMPLES = (8, 64)  # pictures from which the room that all need is forecast, and forecast better
 EVERY = 64  # pictures after which lines are sure to be in the file
 
@@ -219,7 +219,7 @@ def _copied(outcome: Outcome, old: BinaryIO, new: BinaryIO) -> Outcome:
     offset, height, width = outcome.span
     old.seek(offset)
     place = new.tell()
-    new.write(old.read(height * width * 3))
+    new.write(old.read(stored(height, width)))
     return replace(outcome, span=(place, height, width))
 
 
@@ -248,7 +248,7 @@ def _outcome(line: dict[str, Any], most: int) -> Outcome | None:
         if "problem" in line:
             return BadPicture(line["problem"], line["remedy"])
         offset, height, width = line["span"]
-        if offset + height * width * 3 > most:
+        if offset + stored(height, width) > most:
             return None
         size, span = tuple(line["size"]), (offset, height, width)
         return Reading(line["sha"], size, span, line["hash"], line["bytes"], Facts(*line["facts"]))
