@@ -85,6 +85,18 @@ def test_a_stray_picture_of_a_class_of_its_own_does_not_blur_the_rest() -> None:
     assert min(sure) > 0.95
 
 
+def test_a_rare_class_is_found_where_that_helps_and_nothing_changes_where_classes_are_even() -> None:
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], [360, 40])
+    x = (rng.normal(size=(400, 20)) + 0.45 * y[:, None]).astype(np.float32)
+    _, head = fitted(x, y, 2)
+    new = (rng.normal(size=(1000, 20)) + 0.45).astype(np.float32)  # of the rare class
+    upright = head.logits(new) + head.tilt * np.log([0.9, 0.1])
+    assert head.tilt > 0
+    assert (head.logits(new).argmax(axis=1) == 1).mean() > (upright.argmax(axis=1) == 1).mean() + 0.1
+    assert fitted(*clouds(160, 4, 0), 4)[1].tilt == 0
+
+
 def test_one_class_is_explained() -> None:
     with pytest.raises(BadPlan, match="one class"):
         list(fit_head(np.ones((5, 4), dtype=np.float32), np.zeros(5, dtype=np.int64), np.arange(5), 2))
