@@ -27,6 +27,7 @@ from zoo.store import Store, checked_id, new_id
 
 HERE = Path(__file__).parents[1]  # where ``python -m trainer`` finds the studio
 MOST_URGENT = 1000
+LEAST_ROOM = 2**14  # bytes: below, not even an event is sure to be kept
 TAKES_LOCK = 1.0  # seconds in which a new supervisor holds its lock; it stays for longer than that
 LONGEST_NOTE = 10_000  # characters
 SUPERVISE = (sys.executable, "-m", "trainer", "supervise")
@@ -289,6 +290,8 @@ class Runs:
         match record.phase:
             case "lost" | "failed" | "stopped":
                 return replace(run, state=record.phase, message=record.message, ended=record.at, eta_seconds=None)
+            case _ if run.state == "running" and shutil.disk_usage(folder.path).free < LEAST_ROOM:
+                return replace(run, message="The disk is full: nothing can be kept until there is room.")
             case _ if run.state == "running" and folder.stop.exists():
                 return replace(run, message="Stopping; its checkpoint is being kept.")
             case _:

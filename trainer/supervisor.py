@@ -38,7 +38,7 @@ from trainer.events import Event
 from trainer.events_log import TERMINAL, Tail
 from trainer.folder import Phase, Record, RunFolder, run_folders
 from trainer.plan import Plan
-from trainer.processes import killed_for_memory
+from trainer.processes import Process, killed_for_memory
 from trainer.slots import Slots
 from zoo.command import tell
 from zoo.errors import BadPlan
@@ -158,19 +158,20 @@ class Supervisor:
             self._refuse(folder, "failed", f"There is no engine {plan.engine[:80]!r} here; start it with another one.")
             return True
         record = self._launching(folder)
-        if _last_word(folder.tail(record.offset)):  # said while no supervisor knew of its worker
+        present = engine.find(folder.path) if folder.launching else None  # before its last word, or both may be missed
+        if folder.launching and present is None and _last_word(folder.tail(record.offset)):
             self._save(folder, replace(record, phase="ended"))
             return True
         slots = self._free(plan, record)
         if slots:
-            self._begin(folder, plan, engine, replace(record, slots=slots))
+            self._begin(folder, plan, engine, replace(record, slots=slots), present)
         return bool(slots)
 
-    def _begin(self, folder: RunFolder, plan: Plan, engine: Engine, record: Record) -> None:
+    def _begin(self, folder: RunFolder, plan: Plan, engine: Engine, record: Record, present: Process | None) -> None:
         if not self._save(folder, record):
             return
         try:
-            process = engine.submit(folder.path, plan, self.slots.environment(record.slots))
+            process = present or engine.submit(folder.path, plan, self.slots.environment(record.slots))
         except OSError as error:
             self._refuse(folder, "failed", f"No worker could be started ({error.strerror}); try again later.")
             return

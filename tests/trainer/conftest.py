@@ -16,6 +16,7 @@ import pytest
 from trainer.plan import Plan
 from trainer.processes import Process, send, tagged
 from trainer.runs import Runs
+from trainer.supervisor import Supervisor
 from zoo.settings import Settings
 from zoo.store import Store
 
@@ -37,6 +38,16 @@ def until(happens: Callable[[], object], seconds: float = 20) -> None:
     while not happens():
         assert time.monotonic() < end, f"did not happen within {seconds} s"
         time.sleep(0.05)
+
+
+def ticking(watcher: Supervisor, happens: Callable[[], object]) -> None:
+    """Wait until ``happens()``, with ``watcher`` at work in this process."""
+
+    def looked() -> object:
+        watcher.tick()
+        return happens()
+
+    until(looked)
 
 
 def supervisors(store: Store) -> list[psutil.Process]:

@@ -40,6 +40,10 @@ class Engine(Protocol):
         """
         ...
 
+    def find(self, run_dir: Path) -> Process | None:
+        """The process of this run that ``submit`` would give, whoever started it; None where it would start one."""
+        ...
+
     def poll(self, process: Process) -> Exit | None:
         """How that process of ours, or of an earlier supervisor's, ended; None while it lives."""
         ...

@@ -30,8 +30,8 @@ class Local:
         self._children: dict[Process, subprocess.Popen[bytes]] = {}
 
     def submit(self, run_dir: Path, plan: Plan, slot: Mapping[str, str] = NOWHERE) -> Process:
-        if present := tagged(run_dir):
-            return present[0]
+        if present := self.find(run_dir):
+            return present
         with (run_dir / "log.txt").open("ab", buffering=0) as log:
             log.write(b"\n" * (log.tell() > 0) + ATTEMPT + time.strftime("%Y-%m-%d %H:%M:%S\n").encode())
             child = subprocess.Popen(
@@ -46,6 +46,9 @@ class Local:
         process = Process.of(child.pid) or Process(child.pid, "")  # "" where it has died already
         self._children[process] = child
         return process
+
+    def find(self, run_dir: Path) -> Process | None:
+        return next(iter(tagged(run_dir)), None)
 
     def poll(self, process: Process) -> Exit | None:
         child = self._children.get(process)
