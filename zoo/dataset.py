@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -14,45 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import BadUpload, NotFound
-from zoo.store import Store, checked_id, read_json, write_bytes, write_json
+from zoo.items import Item as Item  # noqa: PLC0414 - a part of what this module is
+from zoo.items import Items
+from zoo.store import Store, checked_id, read_json, write_json, write_lines
 
 Part = Literal["train", "select", "calibration", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
 GIVEN = ("", "train", "val", "test")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Item:
-    """One picture and its label.
-
-    Attributes:
-        file: where its bytes are, relative to the dataset's root; absolute where they belong to another dataset.
-        name: the path the person gave it, for showing only.
-        label: index into the dataset's classes.
-        sha: SHA-256 of its bytes, in hex.
-        given: the split folder it came in, "" for none.
-        group: pictures of one group (the same picture twice, a burst) are never parted by a split.
-        width, height: of the upright picture, in pixels, before any shrinking.
-        length: of its file, in bytes; 0 where it is not known.
-        taken: when, in seconds since 1970 as its EXIF block has it; 0 where it has none.
-        quality: of a JPEG, 1 to 100, estimated from its tables; 0 for other formats.
-        mode: colour mode of the file as Pillow names it, such as "RGB", "CMYK" or "I;16"; "" where it is not known.
-        repaired: what was made right in reading it, in words with commas between; "" for nothing.
-    """
-
-    file: str
-    name: str
-    label: int
-    sha: str
-    given: str = ""
-    group: int = 0
-    width: int = 0
-    height: int = 0
-    length: int = 0
-    taken: float = 0.0
-    quality: int = 0
-    mode: str = ""
-    repaired: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +39,20 @@ class Dataset:
 
     ``parent`` is the id of the dataset this one was edited from, "" for one as it was given, and ``change`` says how.
     ``notes`` are sentences on how its source was read, such as which columns of a table were taken.
+    ``items`` are given as any sequence and held as ``Items``.
     """
 
     root: Path
     title: str
     classes: tuple[str, ...]
-    items: tuple[Item, ...]
+    items: Sequence[Item]
     skipped: tuple[Skipped, ...] = ()
     parent: str = ""
     change: str = ""
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "items", Items.of(self.items))
         if len(self.classes) < 2:
             have = f"one class, {self.classes[0]!r}" if self.classes else "no class"
             raise BadUpload(
@@ -96,23 +67,29 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256, in hex, over every picture's content, class, given part and group, in order."""
         digest = hashlib.sha256(json.dumps(self.classes).encode())
-        for item in self.items:
-            digest.update(f"{item.sha} {item.label} {item.given} {item.group}\n".encode())
+        for block in self.held.blocks():
+            rows = zip(*(block[name] for name in ("sha", "label", "given", "group")), strict=True)
+            digest.update("".join(f"{sha} {label} {given} {group}\n" for sha, label, given, group in rows).encode())
         return digest.hexdigest()
 
     @property
     def id(self) -> str:
         return self.fingerprint[:16]
 
+    @property
+    def held(self) -> Items:
+        """``items``, whose columns can be had whole."""
+        return Items.of(self.items)
+
     @cached_property
     def y(self) -> NDArray[np.int64]:
         """(N,) labels."""
-        return np.array([item.label for item in self.items], dtype=np.int64)
+        return self.held.numbers("label").astype(np.int64)
 
     @cached_property
     def groups(self) -> NDArray[np.int64]:
         """(N,) group numbers."""
-        return np.array([item.group for item in self.items], dtype=np.int64)
+        return self.held.numbers("group").astype(np.int64)
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -124,20 +101,19 @@ class Dataset:
 
         What is known already stays as it is where this one was edited into it, so that undo never goes in circles.
         """
-        path = store.datasets / f"{self.id}.json"
-        if self.parent and path.exists():
+        if self.parent and any(path.exists() for path in _paths(store, self.id)):
             return
-        value = {
+        head = {
             "root": str(self.root),
             "title": self.title,
             "classes": self.classes,
-            "items": [asdict(item) for item in self.items],
             "skipped": [asdict(one) for one in self.skipped],
             "parent": self.parent,
             "change": self.change,
             "notes": self.notes,
         }
-        write_bytes(path, json.dumps(value, ensure_ascii=False).encode())
+        lines = (json.dumps(value, ensure_ascii=False) for value in chain([head], self.held.blocks()))
+        write_lines(_paths(store, self.id)[0], lines)
 
     @classmethod
     def load(cls, store: Store, dataset_id: str) -> Dataset:
@@ -146,19 +122,29 @@ class Dataset:
         Raises:
             NotFound: there is none.
         """
-        value = read_json(store.datasets / f"{checked_id(dataset_id, 'dataset')}.json")
-        if value is None:
-            raise NotFound(f"There is no dataset {dataset_id!r}.", "Give the pictures again.")
+        new, old = _paths(store, checked_id(dataset_id, "dataset"))
+        try:
+            with (new if new.exists() else old).open(encoding="utf-8") as lines:
+                value = json.loads(next(lines, ""))
+                alone = [Item(**item) for item in value.get("items", ())]  # as datasets were saved before columns
+                items = Items.of(alone) if alone else Items(map(json.loads, lines))
+        except (FileNotFoundError, ValueError):
+            raise NotFound(f"There is no dataset {dataset_id!r}.", "Give the pictures again.") from None
         return cls(
             root=Path(value["root"]),
             title=value["title"],
             classes=tuple(value["classes"]),
-            items=tuple(Item(**item) for item in value["items"]),
+            items=items,
             skipped=tuple(Skipped(**one) for one in value["skipped"]),
             parent=value.get("parent", ""),
             change=value.get("change", ""),
             notes=tuple(value.get("notes", ())),
         )
+
+
+def _paths(store: Store, dataset_id: str) -> tuple[Path, Path]:
+    """Where a dataset is saved, a head and then columns block by block; and where it was before there were columns."""
+    return store.datasets / f"{dataset_id}.jsonl", store.datasets / f"{dataset_id}.json"
 
 
 @dataclass(frozen=True)
@@ -203,7 +189,8 @@ def split(dataset: Dataset, seed: int = 0) -> Split:
     Groups stay whole and classes keep their shares as far as groups allow. Folders named train, val and test are
     honoured: a given test part is the test part, a given val part is shared between select and calibration.
     """
-    given = np.array([GIVEN.index(item.given) for item in dataset.items], dtype=np.int8)
+    codes, words = dataset.held.words("given")
+    given = np.array([GIVEN.index(word) for word in words], dtype=np.int8)[codes]
     parts = np.zeros(len(dataset), dtype=np.int8)
     free = np.ones(len(dataset), dtype=bool)
     if (given == GIVEN.index("test")).any():
@@ -230,25 +217,27 @@ def _carve(
     A class keeps at least one free picture. ``parts`` and ``free`` are changed in place.
     """
     shuffle = np.random.default_rng(seed).permutation
-    members: dict[int, list[int]] = {}
-    for index in np.flatnonzero(free).tolist():
-        members.setdefault(int(dataset.groups[index]), []).append(index)
-    groups = list(members.values())
-    order = [groups[place] for place in shuffle(len(groups)).tolist()]
-    label = dataset.y.tolist()
-    total = np.bincount(dataset.y[free], minlength=len(dataset.classes))
-    left = total.tolist()
+    where = np.flatnonzero(free)
+    _, first, number, size = np.unique(
+        dataset.groups[where], return_index=True, return_inverse=True, return_counts=True
+    )
+    members = where[np.argsort(number, kind="stable")]  # group by group, each ascending
+    ends = np.cumsum(size)
+    order = np.argsort(first)[shuffle(len(first))]  # as they first appear, then shuffled
+    label = dataset.y
+    left = np.bincount(label[where], minlength=len(dataset.classes))
+    total = left.copy()
     for part, share in shares.items():
-        wanted, number = np.round(total * share).astype(int).tolist(), PARTS.index(part)
-        rest = []
-        for group in order:
-            counts = Counter(label[index] for index in group)
-            if all(wanted[of] >= count and left[of] > count for of, count in counts.items()):
-                for of, count in counts.items():
-                    wanted[of] -= count
-                    left[of] -= count
-                parts[group] = number
-                free[group] = False
-            else:
-                rest.append(group)
-        order = rest
+        wanted = np.round(total * share).astype(int)
+        behind = np.zeros(len(order), dtype=bool)
+        for place, group in enumerate(order.tolist()):
+            own = members[ends[group] - size[group] : ends[group]]
+            of, count = (label[own], 1) if size[group] == 1 else np.unique(label[own], return_counts=True)
+            fits = ((wanted[of] >= count) & (left[of] > count)).all()
+            if fits:
+                wanted[of] -= count
+                left[of] -= count
+                parts[own] = PARTS.index(part)
+                free[own] = False
+            behind[place] = not fits
+        order = order[behind]

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,11 +79,20 @@ def new_id() -> str:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write so that a reader, or a crash, sees the old file or the new one and nothing between."""
+    _write(path, [content])
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write ``lines`` one by one, whole or not at all."""
+    _write(path, (line.encode() + b"\n" for line in lines))
+
+
+def _write(path: Path, parts: Iterable[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         with draft.open("wb") as file:
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from zoo.dataset import PARTS, Dataset, Item, split
 from zoo.errors import BadUpload, NotFound
-from zoo.store import Store
+from zoo.store import Store, write_bytes
 
 
 def made(
@@ -135,3 +136,17 @@ def test_an_id_that_is_none_finds_nothing(bad: str, store: Store) -> None:
 def test_fewer_than_two_classes_are_refused() -> None:
     with pytest.raises(BadUpload, match="one class, 'c0'"):
         made([0, 0])
+
+
+def test_a_dataset_saved_before_there_were_columns_still_loads(store: Store) -> None:
+    dataset = made([0, 1, 0], groups=[0, 1, 0], parts=["train", "val", ""])
+    items = [asdict(item) for item in dataset.items]
+    value = {"root": str(dataset.root), "title": dataset.title, "classes": dataset.classes, "items": items}
+    old = store.datasets / f"{dataset.id}.json"
+    write_bytes(old, json.dumps(value | {"skipped": []}).encode())
+    loaded = Dataset.load(store, dataset.id)
+    assert loaded == dataset
+    loaded.save(store)
+    old.unlink()
+    assert Dataset.load(store, dataset.id) == dataset
+    assert dataset.items[1:] == tuple(dataset.items)[1:]
