@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -148,7 +148,7 @@ class Extractor:
                 sources.verify(self.card.id, self._settings)
                 self._backbone, self._torch_ms = known
             else:
-                self._backbone = sources.load(self.card.id, self._settings)
+                self._backbone = _framed(sources.load(self.card.id, self._settings), self.card)
                 self._undecided = isinstance(self._backbone, Exportable)
                 self._keep_classifier(getattr(self._backbone, "classifier", None))
             if "torch" in sys.modules:
@@ -244,6 +244,15 @@ class Extractor:
                 number = int(shard[mine[0]])
                 rows[mine] = self._shards[number][tap][order[mine] - self._ends[number]]
         return rows
+
+
+def _framed(backbone: Backbone, wanted: Card) -> Backbone:
+    """``backbone``, shown whole pictures where ``wanted`` says so and its own card does not."""
+    shown = backbone.card.preprocessing
+    if not wanted.preprocessing.squash or shown.squash:
+        return backbone
+    whole = replace(shown, squash=True, crop=wanted.preprocessing.crop)
+    return replace(backbone, card=replace(backbone.card, preprocessing=whole))  # type: ignore[type-var]
 
 
 def _from(before: int, every: int, told: Told) -> Told:
