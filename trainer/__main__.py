@@ -2,10 +2,9 @@
 
 import sys
 
-from trainer import commands, making, racing, repeating
+from trainer import commands, judging, making, racing, repeating, taking
 from zoo.command import main
 
 if __name__ == "__main__":
-    sys.exit(
-        main("python -m trainer", (*making.COMMANDS, *racing.COMMANDS, *commands.COMMANDS, *repeating.COMMANDS))
-    )
+    rooms = (making, judging, taking, racing, commands, repeating)
+    sys.exit(main("python -m trainer", [command for room in rooms for command in room.COMMANDS]))

@@ -1,30 +1,30 @@
-"""What ``python -m trainer`` can make of pictures: train a classifier, ask it, judge it, take it away."""
+"""What ``python -m trainer`` can make of pictures: train a classifier, judge it."""
 
 from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from trainer.auto import advice
 from trainer.events import Epoch, Event, Failed, Finished, Progress, Started, Stopped
-from trainer.exports import empty_folder
+from trainer.parcel import empty_folder
 from trainer.plans import suggest
+from trainer.proof import trained_on
 from trainer.run import Run
 from trainer.runs import Runs
 from trainer.strategies import strategies
 from trainer.symmetry import tried
+from trainer.taking import classifier_at
 from zoo.columns import Columns
 from zoo.command import Command, data, positive, tell, whole
 from zoo.compare import EMBEDDED
 from zoo.comparisons import Comparisons
-from zoo.dataset import Dataset, Split, split
-from zoo.errors import BadPicture, BadPlan, NotFound
+from zoo.errors import BadPlan
 from zoo.intake import intake
 from zoo.settings import Settings
-from zoo.store import Store, read_json
+from zoo.store import Store
 
 
 def fit(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
@@ -111,34 +111,6 @@ def _line(event: Event) -> str | None:
             return None
 
 
-def predict(chosen: argparse.Namespace, settings: Settings) -> list[dict[str, Any]]:
-    """What the classifier says of each picture; one that cannot be read gets an error in its place."""
-    from trainer.classifier import Classifier
-    from zoo.decode import read_picture
-    from zoo.forward import use_threads
-
-    classifier = Classifier.load(_classifier(chosen.classifier, settings))
-    use_threads(settings.threads)
-    rows: list[dict[str, Any]] = []
-    for batch in _sixteen(chosen.pictures):
-        read: dict[int, Any] = {}
-        for index, path in enumerate(batch):
-            try:
-                read[index] = read_picture(path)
-            except BadPicture as error:
-                read[index] = {"path": str(path), "error": str(error)}
-        good = [index for index in read if not isinstance(read[index], dict)]
-        for index, said in zip(good, classifier.stream([read[index] for index in good]), strict=True):
-            read[index] = {"path": str(batch[index])} | said.as_json()
-        rows += [read[index] for index in range(len(batch))]
-    return rows
-
-
-def _sixteen(paths: list[Path]) -> Iterator[list[Path]]:
-    for first in range(0, len(paths), 16):
-        yield paths[first : first + 16]
-
-
 def evaluate(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     """The classifier judged on other pictures, by class name."""
     import numpy as np
@@ -148,7 +120,7 @@ def evaluate(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     from trainer.evaluation import evaluate as judge
     from zoo.pictures import SIDE, Pictures
 
-    classifier = Classifier.load(_classifier(chosen.classifier, settings))
+    classifier = Classifier.load(classifier_at(chosen.classifier, settings))
     store = Store(settings.home)
     dataset = intake(chosen.data, store, settings, _told, _columns(chosen))
     strange = [label for label in dataset.classes if label not in classifier.classes]
@@ -178,50 +150,11 @@ def evaluate(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
 def _learned_from(passport: dict[str, Any], store: Store) -> set[str]:
     """SHA-256 of every picture the classifier was trained, chosen or calibrated on, as far as its dataset is here."""
-    found = _trained_on(passport, store)
+    found = trained_on(passport, store)
     if found is None:
         return set()
     dataset, parts = found
     return {dataset.items[index].sha for index in parts.of("train", "select", "calibration")}
-
-
-def _trained_on(passport: dict[str, Any], store: Store) -> tuple[Dataset, Split] | None:
-    """The dataset of a classifier's passport, and its split; None where it is not in this store."""
-    try:
-        dataset = Dataset.load(store, str(passport.get("dataset", "")))
-    except NotFound:
-        return None
-    return dataset, split(dataset, int(passport.get("plan", {}).get("seed", 0)))
-
-
-def export(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
-    """Take a classifier away, proven on the held-out pictures of its run."""
-    from trainer.exports import export as format_called
-
-    writer = format_called(chosen.format)
-    folder = _classifier(chosen.classifier, settings)
-    return writer.write(folder, Path(chosen.to), held_out(folder, Store(settings.home)))
-
-
-def held_out(classifier: Path, store: Store, most: int = 200) -> list[Path]:
-    """Files of the test part of the dataset the classifier was trained on, at most ``most``; none where it is gone."""
-    facts = read_json(classifier / "studio.json") or {}
-    found = _trained_on(facts.get("passport", {}), store)
-    if found is None:
-        return []
-    dataset, parts = found
-    paths = [dataset.root / dataset.items[index].file for index in parts.of("test")[:most]]
-    return [path for path in paths if path.is_file()]
-
-
-def _classifier(given: str, settings: Settings) -> Path:
-    """A classifier's folder: a path, or the id of a finished run."""
-    path = Path(given)
-    if path.is_dir():
-        return path
-    if "/" in given or "\\" in given:
-        raise NotFound(f"There is no classifier at {given[:200]!r}.", "Give a classifier's folder or the id of a run.")
-    return Runs(Store(settings.home), settings).classifier(given)
 
 
 def _columns(chosen: argparse.Namespace) -> Columns:
@@ -245,31 +178,9 @@ def _fit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--processes", type=int, metavar="P", help="processes that share each step")
 
 
-def _predict_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("classifier", metavar="CLASSIFIER", help="its folder, or the id of a finished run")
-    parser.add_argument("pictures", metavar="PICTURE", nargs="+", type=Path)
-
-
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("classifier", metavar="CLASSIFIER", help="its folder, or the id of a finished run")
     data(parser)
-
-
-def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("classifier", metavar="CLASSIFIER", help="its folder, or the id of a finished run")
-    parser.add_argument("--format", required=True, metavar="F", help="folder")
-    parser.add_argument("--to", required=True, metavar="DIR", help="a folder that does not exist yet")
-
-
-def _shown(rows: list[dict[str, Any]]) -> str:
-    lines = []
-    for row in rows:
-        if "error" in row:
-            lines.append(f"{row['path']}: {row['error']}")
-        else:
-            doubt = "  (looks like none of the classes)" if row["unknown"] else ""
-            lines.append(f"{row['path']}: {row['label']} {row['probability']:.1%}{doubt}")
-    return "\n".join(lines)
 
 
 def _verdict(found: dict[str, Any]) -> str:
@@ -283,7 +194,5 @@ def _verdict(found: dict[str, Any]) -> str:
 
 COMMANDS = (
     Command(name="fit", help="train a classifier on DATA", call=fit, show=_verdict, arguments=_fit_arguments),
-    Command(name="predict", help="ask a classifier", call=predict, show=_shown, arguments=_predict_arguments),
     Command(name="evaluate", help="judge it on other pictures", call=evaluate, arguments=_evaluate_arguments),
-    Command(name="export", help="take a classifier away", call=export, arguments=_export_arguments),
 )

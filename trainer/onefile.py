@@ -66,8 +66,10 @@ def gate(folder: Path) -> Gate | None:
 def notes(folder: Path) -> dict[str, Any]:
     """What the file says of itself besides its numbers."""
     facts = read_json(folder / saved.FACTS)
+    title = (facts.get("passport") or {}).get("title") or folder.name
     return {
         "format": FORMAT,
+        "title": " ".join(str(title).split())[:80],
         "labels": facts["classes"],
         "set_threshold": facts.get("set_threshold"),
         "gate": gate(folder) is not None,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from trainer.classifier import Classifier
-from trainer.making import held_out
+from trainer.proof import Proof
 from zoo.decode import read_picture
 from zoo.errors import BadClassifier
 from zoo.store import Store
@@ -64,7 +64,7 @@ def test_timm_and_transformers_name_the_same_class_on_every_test_picture(
 def test_the_test_part_is_as_right_as_reported(fitted: tuple[Path, dict[str, Any]]) -> None:
     home, found = fitted
     folder = Path(found["classifier"])
-    paths = held_out(folder, Store(home))
+    paths = Proof.of(folder, Store(home)).pictures
     said = Classifier.load(folder).predict([read_picture(path) for path in paths])
     right = np.mean([one.label == path.parent.name for one, path in zip(said, paths, strict=True)])
     assert right == pytest.approx(found["test"]["accuracy"])

@@ -2,50 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from trainer.proof import Order
 from zoo.errors import BadExport
 from zoo.registry import discover
 
 
 @runtime_checkable
 class Export(Protocol):
-    """A format to take away."""
+    """A format to take away.
+
+    Attributes:
+        title, why: its name and one sentence on whom it is for, as the page shows them.
+        remote: it goes to a hub, not into a folder.
+    """
 
     name: str
     title: str
+    why: str
+    remote: bool
 
-    def write(self, classifier: Path, to: Path, pictures: Sequence[Path]) -> dict[str, Any]:
-        """Write the classifier into the folder ``to`` and prove that it predicts the same.
-
-        Args:
-            pictures: held-out picture files for the proof.
+    def write(self, order: Order) -> dict[str, Any]:
+        """Write what was ordered and prove that it predicts the same; a copy that does not is not kept.
 
         Returns:
-            files, parity {pictures, agreement, max_abs_dp}, size_mb.
+            files, parity {pictures, agreement, max_abs_dp, latency_ms {p50, p95}}, size_mb.
 
         Raises:
-            BadExport: it disagrees with the classifier, or ``to`` cannot be written.
+            BadExport: it disagrees with the classifier, or cannot be written.
         """
         ...
-
-
-def empty_folder(path: Path) -> None:
-    """Make the folder ``path``.
-
-    Raises:
-        BadExport: it cannot be made, or holds something already.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        full = any(path.iterdir())
-    except OSError as error:
-        raise BadExport(f"{path} cannot be written: {error.strerror}.", "Name another folder.") from error
-    if full:
-        raise BadExport(f"{path} exists and is not empty.", "Name a folder that does not exist yet.")
 
 
 @cache

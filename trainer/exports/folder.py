@@ -8,22 +8,43 @@ none of them can build, is loaded by the ``load.py`` in its folder.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.card import card, model_front, passport
+from trainer.certificate import compared, truth
 from trainer.classifier import Classifier
-from trainer.exports import empty_folder
+from trainer.parcel import kept_if_good, program, result
+from trainer.proof import Order
 from zoo import saved
 from zoo.decode import read_picture
 from zoo.errors import BadExport
-from zoo.store import read_json
+from zoo.store import read_json, write_bytes, write_json
 
-AGREEMENT = 0.99  # share of pictures on which all loaders must name the same class
+TOLERANCE = 1e-4  # the same library computes the same network: only rounding may differ
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json", "studio.json", "gate.npz")
+USE = {
+    "timm": """```python
+from transformers import pipeline
+pipeline("image-classification", "DIR")("picture.jpg")
+# or, with timm alone: python load.py picture.jpg
+```""",
+    "transformers": """```python
+from transformers import pipeline
+pipeline("image-classification", "DIR")("picture.jpg")
+```""",
+    "truncated": """```python
+from load import load
+network = load("DIR")  # takes (B, 3, size, size), prepared as config.json says, and gives logits
+```""",
+}
+
+Answers = Iterator[tuple[NDArray[np.float64], float]]  # (C,) probabilities and seconds, a picture at a time
 
 
 class Folder:
@@ -31,45 +52,50 @@ class Folder:
 
     name = "folder"
     title = "Folder for timm and transformers"
+    why = "For Python: the library that the network is from loads it in one line."
+    remote = False
 
-    def write(self, classifier: Path, to: Path, pictures: Sequence[Path]) -> dict[str, Any]:
-        empty_folder(to)
-        parity = certify(classifier, pictures)
-        files = [name for name in FILES if (classifier / name).is_file()]
-        for name in files:
-            shutil.copyfile(classifier / name, to / name)
-        if saved.library(to) == "truncated":
-            shutil.copyfile(saved.SCRIPT, to / saved.SCRIPT.name)  # ours, whatever lay there under that name
-            files.append(saved.SCRIPT.name)
-        size = sum((to / name).stat().st_size for name in files)
-        return {"files": [str(to / name) for name in files], "parity": parity, "size_mb": round(size / 1e6, 2)}
+    def write(self, order: Order) -> dict[str, Any]:
+        with kept_if_good(order.to) as folder:
+            kind = saved.library(order.classifier)
+            parity = certify(order.classifier, order.proof.checked().pictures)
+            for name in FILES:
+                if (order.classifier / name).is_file():
+                    shutil.copyfile(order.classifier / name, folder / name)
+            if kind == "timm":
+                program(folder, "load_timm.py", "load.py")
+            if kind == "truncated":
+                shutil.copyfile(saved.SCRIPT, folder / saved.SCRIPT.name)  # ours, whatever lay there under that name
+            write_json(folder / "passport.json", passport(order.classifier) | {"certificate": parity})
+            told = card(order.classifier, parity, model_front(order.classifier), USE.get(kind, ""))
+            write_bytes(folder / "README.md", told.encode())
+            return result(folder, parity)
 
 
 def certify(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
     """How far the loaders of others that read this folder agree with the studio on these pictures.
 
     Raises:
-        BadExport: they name another class on more than one picture in a hundred.
+        BadExport: they name another class on more than one picture in a hundred, or differ by more than rounding.
     """
     if not paths:
         raise BadExport("There is no held-out picture to prove the export on.", "Export where the dataset still is.")
-    ours = Classifier.load(folder).probabilities([read_picture(path) for path in paths])
+    ours = truth(folder, tuple(paths))
     loaders = saved.LOADERS[saved.library(folder)]
-    theirs = [LOADERS[name](folder, paths) for name in loaders]
-    agreement = min(float((other.argmax(1) == ours.argmax(1)).mean()) for other in theirs)
-    parity = {
-        "loaders": list(loaders),
-        "pictures": len(paths),
-        "agreement": agreement,
-        "max_abs_dp": max(float(np.abs(other - ours).max()) for other in theirs),
+    certificates = {}
+    for name in loaders:
+        rows, seconds = zip(*LOADERS[name](folder, paths), strict=True)
+        certificates[name] = compared(ours, np.stack(rows), seconds, name, TOLERANCE)
+    worst = {
+        "agreement": min(one["agreement"] for one in certificates.values()),
+        "max_abs_dp": max(one["max_abs_dp"] for one in certificates.values()),
     }
-    if agreement < AGREEMENT:
-        raise BadExport(f"The export agrees on only {agreement:.1%} of the pictures.", "Report this with the backbone.")
-    return parity
+    first = certificates[loaders[0]]
+    return {"loaders": list(loaders), **first, **worst, "engine": ", ".join(loaders)}
 
 
-def _by_timm(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]:
-    """(N, C) probabilities as anyone with timm gets them."""
+def _by_timm(folder: Path, paths: Sequence[Path]) -> Answers:
+    """Probabilities as anyone with timm gets them."""
     import timm
     from timm.data import create_transform, resolve_data_config
 
@@ -78,23 +104,26 @@ def _by_timm(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]:
     return _rows(model, transform, paths)
 
 
-def _by_transformers(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]:
-    """(N, C) probabilities as anyone with transformers gets them."""
+def _by_transformers(folder: Path, paths: Sequence[Path]) -> Answers:
+    """Probabilities as anyone with transformers gets them."""
     from PIL import Image
     from transformers import pipeline
 
     classes = Classifier.load(folder).classes
     place = {label: index for index, label in enumerate(classes)}
     classify = pipeline("image-classification", str(folder), device="cpu")
-    rows = np.zeros((len(paths), len(classes)))
-    for row, path in zip(rows, paths, strict=True):
-        for answer in classify(Image.fromarray(read_picture(path)), top_k=len(classes)):
+    for path in paths:
+        picture, row = Image.fromarray(read_picture(path)), np.zeros(len(classes))
+        begun = time.perf_counter()
+        answers = classify(picture, top_k=len(classes))
+        seconds = time.perf_counter() - begun
+        for answer in answers:
             row[place[answer["label"]]] = answer["score"]
-    return rows
+        yield row, seconds
 
 
-def _by_torchvision(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]:
-    """(N, C) probabilities as anyone with torchvision gets them from the numbers in ``config.json``."""
+def _by_torchvision(folder: Path, paths: Sequence[Path]) -> Answers:
+    """Probabilities as anyone with torchvision gets them from the numbers in ``config.json``."""
     import torch
     from safetensors.torch import load_file
     from torchvision import models
@@ -118,8 +147,8 @@ def _by_torchvision(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]:
     return _rows(model, transform, paths)
 
 
-def _by_script(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]:
-    """(N, C) probabilities as anyone gets them with the ``load.py`` that lies in the folder, run from our own copy."""
+def _by_script(folder: Path, paths: Sequence[Path]) -> Answers:
+    """Probabilities as anyone gets them with the ``load.py`` that lies in the folder, run from our own copy."""
     from timm.data import create_transform
 
     from zoo.load import load
@@ -136,13 +165,16 @@ def _by_script(folder: Path, paths: Sequence[Path]) -> NDArray[np.float64]:
     return _rows(load(folder), transform, paths)
 
 
-def _rows(model: Any, transform: Any, paths: Sequence[Path]) -> NDArray[np.float64]:
+def _rows(model: Any, transform: Any, paths: Sequence[Path]) -> Answers:
     import torch
     from PIL import Image
 
-    with torch.inference_mode():
-        shown = (transform(Image.fromarray(read_picture(path)))[None] for path in paths)
-        return np.stack([model(x).softmax(1).double().numpy()[0] for x in shown])
+    for path in paths:
+        picture = Image.fromarray(read_picture(path))
+        begun = time.perf_counter()
+        with torch.inference_mode():
+            row = model(transform(picture)[None]).softmax(1).double().numpy()[0]
+        yield row, time.perf_counter() - begun
 
 
 LOADERS = {

@@ -1,0 +1,76 @@
+"""What a model card says, in English and in Korean."""
+
+from __future__ import annotations
+
+WORDS = {
+    "en": {
+        "title": "# Classifier of {title}",
+        "what": "It tells {count} classes of pictures apart. Made with Transfer Zoo from the backbone {backbone}; its "
+        "probabilities are calibrated, it gives a set of answers that lacks the truth at most one time in ten, and it "
+        "says where a picture is like nothing it was trained on.",
+        "use": "Use",
+        "right": "How right it is",
+        "on": "Measured once, on {n} pictures of the test part that training, choosing and calibrating never saw. "
+        "Intervals are 95 %.",
+        "unmeasured": "Nothing was held out: nothing is known of its accuracy.",
+        "measure": "measure",
+        "value": "value",
+        "interval": "95 % interval",
+        "accuracy": "accuracy",
+        "balanced_accuracy": "balanced accuracy",
+        "ece": "expected calibration error (15 bins)",
+        "brier": "Brier score",
+        "recall": "recall",
+        "same": "That it answers as it did in the studio",
+        "parity": "Asked about {pictures} held-out pictures, this export named the same class on {agreement:.2%} of "
+        "them; probabilities differed by at most {max_abs_dp:.1e} ({engine}).",
+        "data": "Data and split",
+        "split": "{pictures} pictures, fingerprint `{fingerprint}`; split `{split}` with seed {seed}: {train} train, "
+        "{select} select, {calibration} calibrate, {test} test. Near-duplicates and bursts stay in one part.",
+        "classes": "Classes",
+        "limits": "Limits",
+        "limit_text": "It knows its own classes only. Its figures hold for pictures like those it was tested on: other "
+        "cameras, light, places or people may lower them. The gate for unknown pictures lets some through and holds "
+        "some familiar ones back (one in twenty, on the pictures it was set by). Do not let it decide alone where "
+        "a mistake hurts someone.",
+        "licence": "Licences",
+        "lineage": "The backbone {backbone} (weights SHA-256 `{theirs}`) is licensed {licence}, which binds this "
+        "classifier (SHA-256 `{ours}`). What its pretraining pictures and your own pictures are licensed under may "
+        "bind it too.",
+        "again": "To make it again",
+    },
+    "ko": {
+        "title": "# {title} 분류기",
+        "what": "사진을 {count}개 클래스로 구분합니다. Transfer Zoo에서 백본 {backbone}으로 만들었습니다. 확률은 "
+        "보정되어 있고, 정답이 빠질 확률이 10 % 이하인 답의 집합을 주며, "
+        "학습한 것과 닮지 않은 사진이면 그렇다고 말합니다.",
+        "use": "사용법",
+        "right": "얼마나 맞는가",
+        "on": "학습·선택·보정에 쓰이지 않은 시험용 사진 {n}장에서 한 번만 측정했습니다. 구간은 95 % 신뢰구간입니다.",
+        "unmeasured": "따로 남겨 둔 사진이 없어 정확도를 알 수 없습니다.",
+        "measure": "지표",
+        "value": "값",
+        "interval": "95 % 구간",
+        "accuracy": "정확도",
+        "balanced_accuracy": "균형 정확도",
+        "ece": "기대 보정 오차 (15구간)",
+        "brier": "브라이어 점수",
+        "recall": "재현율",
+        "same": "스튜디오에서와 같은 답을 하는가",
+        "parity": "시험용 사진 {pictures}장을 물었을 때 {agreement:.2%}에서 같은 클래스를 답했고, 확률의 차이는 최대 "
+        "{max_abs_dp:.1e}였습니다 ({engine}).",
+        "data": "데이터와 분할",
+        "split": "사진 {pictures}장, 지문 `{fingerprint}`. 분할 `{split}`, 시드 {seed}: 학습 {train}, 선택 {select}, "
+        "보정 {calibration}, 시험 {test}. 거의 같은 사진과 연속 촬영은 한 부분에만 있습니다.",
+        "classes": "클래스",
+        "limits": "한계",
+        "limit_text": "자기 클래스만 압니다. 수치는 시험한 사진과 비슷한 사진에 대한 것이며, 카메라·빛·장소·사람이 "
+        "다르면 낮아질 수 있습니다. 낯선 사진을 가려내는 문은 일부를 놓치고, 익숙한 사진도 스무 장에 한 장쯤 막습니다. "
+        "실수가 누군가를 다치게 할 수 있는 일을 이것만으로 결정하지 마세요.",
+        "licence": "라이선스",
+        "lineage": "백본 {backbone} (가중치 SHA-256 `{theirs}`)의 라이선스는 {licence}이며, "
+        "이 분류기(SHA-256 `{ours}`)에도 "
+        "적용됩니다. 사전 학습 사진과 사용자의 사진에 적용되는 라이선스도 따로 지켜야 할 수 있습니다.",
+        "again": "다시 만들기",
+    },
+}  # fmt: skip

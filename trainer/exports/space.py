@@ -1,0 +1,59 @@
+"""A Gradio Space: a folder that starts by itself, offline too, without torch; push it or run it."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+from typing import Any
+
+from trainer import onefile
+from trainer.card import card
+from trainer.parcel import examples, golden, kept_if_good, one_file, program, result
+from trainer.proof import Order
+from zoo.store import write_bytes
+
+USE = """```
+pip install -r requirements.txt
+python app.py
+python verify.py          # that it answers here as it did where it was made
+```
+
+As a Space: push this folder as it is."""
+NEEDS = ("gradio", "onnxruntime", "numpy", "pillow")
+
+
+class Space:
+    """The export ``space``."""
+
+    name = "space"
+    title = "Gradio Space"
+    why = "For showing it: a page of its own with an API, ready to push to Hugging Face or to run anywhere."
+    remote = False
+
+    def write(self, order: Order) -> dict[str, Any]:
+        with kept_if_good(order.to) as folder:
+            parity = one_file(order, folder)
+            golden(order, folder)
+            program(folder, "verify.py")
+            program(folder, "space.py", "app.py")
+            write_bytes(folder / "requirements.txt", _requirements().encode())
+            front = {
+                "title": onefile.notes(order.classifier)["title"][:60], "emoji": "🦒", "colorFrom": "green",
+                "colorTo": "yellow", "sdk": "gradio", "sdk_version": version("gradio"), "python_version": "3.11",
+                "app_file": "app.py", "pinned": False, "license": "apache-2.0",
+            }  # fmt: skip
+            shown = examples(order, folder)
+            write_bytes(folder / "README.md", card(order.classifier, parity, front, USE, shown).encode())
+            return result(folder, parity)
+
+
+def _requirements() -> str:
+    """What the Space needs: from the versions that made it up to the next that may change meaning."""
+    lines = []
+    for name in NEEDS:
+        major, minor = re.findall(r"\d+", version(name))[:2]
+        lines.append(f"{name}>={major}.{minor},<{int(major) + 1}\n")
+    return "".join(lines)
+
+
+EXPORT = Space()
