@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from zoo.decode import SUFFIXES
 from zoo.errors import BadUpload
@@ -69,9 +69,12 @@ GROUPS: tuple[str, ...] = (
 GROUPS += ("video_id", "session_id", "individual_id", "location_id", "camera_id")
 
 
+NONE = "-"  # told instead of a name: no such column, whatever one looks like
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Names of a table's columns, "" for one to be guessed (image, label) or gone without (split, group)."""
+    """Names of a table's columns, "" for one to be guessed; split and group may be ``NONE``."""
 
     image: str = ""
     label: str = ""
@@ -99,23 +102,70 @@ def choose(columns: Sequence[Column], told: Columns, table: str) -> Columns:
     """
     known = {column.name: column for column in columns}
     for what, name in asdict(told).items():
-        if name and name not in known:
+        if name and name not in known and not (name == NONE and what in ("split", "group")):
             raise BadUpload(f"{table!r} has no column {clean(name)!r} for the {what}.", f"It has {_listed(columns)}.")
+    found = guess(columns, told)
+    for what, name in (("pictures", found.image), ("labels", found.label)):
+        if not name:
+            raise BadUpload(
+                f"It cannot be told which column of {table!r} holds the {what}; it has {_listed(columns)}.",
+                "Name the columns of pictures and labels, as in --image COLUMN --label COLUMN.",
+            )
+    if known[found.label].kind in ("picture", "other"):
+        raise BadUpload(f"Column {found.label!r} of {table!r} holds no plain labels.", f"It has {_listed(columns)}.")
+    return found
+
+
+def guess(columns: Sequence[Column], told: Columns) -> Columns:
+    """As ``choose``, with "" for what cannot be told from the rest, and for what there is not."""
+    names = {column.name for column in columns}
     free = [column for column in columns if column.name not in asdict(told).values()]
     image = told.image or _image(free)
     free = [column for column in free if column.name != image]
     split = told.split or _named(free, SPLITS, ("text", "class"))
     group = told.group or _named(free, GROUPS, ("text", "number", "class"))
     label = told.label or _label([column for column in free if column.name not in (split, group)])
-    for what, name in (("pictures", image), ("labels", label)):
-        if not name:
-            raise BadUpload(
-                f"It cannot be told which column of {table!r} holds the {what}; it has {_listed(columns)}.",
-                "Name the columns of pictures and labels, as in --image COLUMN --label COLUMN.",
-            )
-    if known[label].kind in ("picture", "other"):
-        raise BadUpload(f"Column {label!r} of {table!r} holds no plain labels.", f"It has {_listed(columns)}.")
+    split, group = ("" if name == NONE and NONE not in names else name for name in (split, group))
     return Columns(image, label, split, group)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A table before its rows: its columns with their first values, and which of them would be taken.
+
+    ``guessed`` has "" for what cannot be told; ``problem`` says what that is, "" where nothing is missing.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    guessed: Columns
+    problem: str = ""
+
+
+class Unclear(BadUpload):
+    """Which columns hold what cannot be told; ``head`` lists them."""
+
+    def __init__(self, problem: str, remedy: str, head: Head) -> None:
+        super().__init__(problem, remedy)
+        self.head = head
+
+
+def headed(name: str, answer: Mapping[str, Any]) -> Head | None:
+    """The columns that the child tells of the table ``name``; None where it tells none, or nonsense."""
+    kinds = get_args(Kind)
+    try:
+        columns = tuple(
+            Column(str(one["name"]), one["kind"], tuple(clean(str(value), 200) for value in one["values"][:5]))
+            for one in answer.get("columns", ())
+            if one["kind"] in kinds
+        )
+        told = answer["chosen"] if "chosen" in answer else answer["guessed"]
+        guessed = {what: str(told[what]) for what in asdict(Columns())}
+    except (KeyError, TypeError):
+        return None
+    there = {column.name for column in columns}
+    known = Columns(**{what: name if name in there else "" for what, name in guessed.items()})
+    return Head(clean(name), columns, known, str(answer.get("problem", ""))) if columns else None
 
 
 def _image(columns: Sequence[Column]) -> str:

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from zoo.columns import Column, Columns, Kind, choose
+from zoo.columns import Column, Columns, Kind, choose, guess
 from zoo.decode import MAX_BYTES, SUFFIXES
 from zoo.errors import BadUpload
 from zoo.names import clean
@@ -99,8 +99,13 @@ def _there(file: IO[bytes] | None) -> IO[bytes]:
 
 def answers(table: Table, told: Columns, about: Mapping[str, Any], purse: Purse) -> Iterator[dict[str, Any]]:
     """The columns of one table, then its rows."""
-    chosen = choose(table.columns, told, about["name"])
     shown = [asdict(column) | {"values": column.values[:5]} for column in table.columns]
+    try:
+        chosen = choose(table.columns, told, about["name"])
+    except BadUpload as bad:
+        maybe = asdict(guess(table.columns, Columns()))
+        yield {"columns": shown, "guessed": maybe, "problem": bad.problem, "remedy": bad.remedy}
+        return
     yield {"columns": shown, "chosen": asdict(chosen), "note": table.note}
     count = 0
     try:

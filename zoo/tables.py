@@ -7,20 +7,21 @@ import re
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from zoo.answers import Died
-from zoo.columns import Columns
+from zoo.columns import Columns, Head, Unclear, headed
 from zoo.dataset import Skipped
 from zoo.errors import BadUpload
 from zoo.layout import SPLITS, TABLES, Found, Gathered, Placed, junk, shown_labels, walk
 from zoo.names import clean
 from zoo.sandbox import Progress, Sandbox
 
+HEAD_BYTES = 1 << 30  # that the child may write before it is told that its columns were all that was asked
 MOST_OPEN = 64  # tables handed to the child at once
 READERS = ("zoo.rows", "pyarrow.parquet", "pyarrow.ipc", "encodings.utf_8_sig", "encodings.utf_16", "encodings.cp1252")
 
@@ -142,7 +143,7 @@ def asked(
     columns: Columns,
     most_bytes: int,
     begin: int = 0,
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any]]:
     """The child's answers about ``tables``, as ``zoo.rows.read`` gives them.
 
     Raises:
@@ -171,6 +172,22 @@ def asked(
             raise BadUpload(f"A table cannot be read: {error.strerror}.", "Check that it may be read.") from None
 
 
+def head(table: TableFile, sandbox: Sandbox, room: Path) -> Head:
+    """The columns of ``table``, its rows unread.
+
+    Raises:
+        BadUpload: it is no table.
+    """
+    with closing(asked([table], sandbox, room, Columns(), HEAD_BYTES)) as answers:
+        answer = next(answers, {})
+    found = headed(table.name, answer)
+    if found is None:
+        raise BadUpload(
+            str(answer.get("problem", "It has no columns.")), str(answer.get("remedy", "Give a table with rows."))
+        )
+    return found
+
+
 class Reading:
     """What the child's answers come to, none of them believed unchecked."""
 
@@ -189,7 +206,8 @@ class Reading:
     def take(self, answer: Mapping[str, Any], start: int) -> None:
         table = self._tables[start + int(answer["table"])]
         if "problem" in answer:
-            self._refused = self._refused or BadUpload(str(answer["problem"]), str(answer["remedy"]))
+            why, head = (str(answer["problem"]), str(answer["remedy"])), headed(table.name, answer)
+            self._refused = self._refused or (Unclear(*why, head) if head else BadUpload(*why))
             self._skipped.append(Skipped(clean(table.name, 300), clean(str(answer["problem"]), 300), corrupt=True))
         elif "why" in answer:
             self._skipped.append(Skipped(clean(table.name, 300), clean(str(answer["why"]), 300), corrupt=True))

@@ -20,24 +20,17 @@ from zoo.columns import Columns
 from zoo.dataset import Dataset, split
 from zoo.errors import BadExport
 from zoo.repair import repair_csv, repair_report
+from zoo.sandbox import Progress
 from zoo.settings import Settings
 from zoo.store import Store, new_id
 from zoo.takeout import take_out
 from zoo.ui import camera, kit
+from zoo.ui.columns_form import Chooser, told_or_asked
 from zoo.ui.kit import QUIET, Seat, esc, plural
 from zoo.ui.reading import Readings
 
 TYPES = [".zip", ".tar", ".gz", ".tgz", ".csv", ".tsv", ".parquet"]
 SHOWN = 8
-
-
-def columns_form() -> list[gr.Textbox]:
-    """Four names that a person may give; those left empty are guessed."""
-    with gr.Accordion("Columns of a table, guessed unless named", open=False), gr.Row():
-        return [
-            gr.Textbox(label=name, placeholder="guessed", max_lines=1, max_length=200, min_width=110)
-            for name in ("Pictures", "Labels", "Split", "Group")
-        ]
 
 
 def place_adding(seat: Seat, store: Store, settings: Settings, readings: Readings, *, local: bool) -> None:
@@ -48,25 +41,29 @@ def place_adding(seat: Seat, store: Store, settings: Settings, readings: Reading
         with gr.Column(visible=local):
             path = gr.Textbox(label="Or a folder on this computer", placeholder="/home/me/more")
             read = gr.Button("Add it")
-    columns = columns_form()
+    chooser = Chooser.place()
     with gr.Accordion("Or take pictures with a camera", open=False):
         tray, lying = camera.place(store)
         develop = gr.Button("Add what was taken", variant="primary")
     working = gr.HTML(visible=False)
     stop = gr.Button("Stop", visible=False)
 
-    def taken(source: str | None, dataset: str, names: tuple[str, ...], request: gr.Request) -> Iterator[Any]:
-        def work(told: Callable[[str, int, int], None]) -> Dataset:
-            return add(Dataset.load(store, dataset), source or "", store, settings, told, Columns(*names))
+    def taken(source: str, dataset: str, names: tuple[str, ...], request: gr.Request) -> Iterator[Any]:
+        def make(told: Progress, columns: Columns) -> Dataset:
+            return add(Dataset.load(store, dataset), source, store, settings, told, columns)
 
-        for report, found in readings.follow(str(request.session_hash), work) if source and dataset else ():
-            yield shown(report, found)
+        visitor = str(request.session_hash)
+        for report, found, asked in told_or_asked(source, names, visitor, readings, store, settings, make):
+            yield (*shown(report, found), *(chooser.ask(source, asked) if asked else chooser.shut()))
 
-    def dropped(source: str | None, dataset: str, request: gr.Request, *names: str) -> Iterator[Any]:
-        yield from taken(source, dataset, names, request)
+    def dropped(source: str | None, dataset: str, request: gr.Request) -> Iterator[Any]:
+        yield from taken(source, dataset, (), request) if source and dataset else ()
 
-    def named(source: str, dataset: str, request: gr.Request, *names: str) -> Iterator[Any]:
-        yield from taken(source if local and source.strip() else None, dataset, names, request)
+    def named(source: str, dataset: str, request: gr.Request) -> Iterator[Any]:
+        yield from taken(source.strip(), dataset, (), request) if local and source.strip() and dataset else ()
+
+    def columned(source: str, dataset: str, request: gr.Request, *names: str) -> Iterator[Any]:
+        yield from taken(source, dataset, names, request) if source and dataset else ()
 
     def captured(tray_id: str, dataset: str, request: gr.Request) -> Iterator[Any]:
         def work(told: Callable[[str, int, int], None]) -> Dataset:
@@ -86,8 +83,10 @@ def place_adding(seat: Seat, store: Store, settings: Settings, readings: Reading
 
     outputs: list[Any] = [working, stop, drop, seat.dataset]
     moves: dict[str, Any] = {**QUIET, "concurrency_id": "intake"}
-    drop.upload(dropped, [drop, seat.dataset, *columns], outputs, **moves)
-    gr.on([read.click, path.submit], named, [path, seat.dataset, *columns], outputs, **moves)
+    wide = [*outputs, *chooser.parts]
+    drop.upload(dropped, [drop, seat.dataset], wide, **moves)
+    gr.on([read.click, path.submit], named, [path, seat.dataset], wide, **moves)
+    chooser.read.click(columned, [chooser.pending, seat.dataset, *chooser.picks], wide, **moves)
     develop.click(captured, [tray, seat.dataset], [*outputs, tray, lying], **moves)
     stop.click(stopper(readings), None, None, **QUIET)
 

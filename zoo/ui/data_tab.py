@@ -13,14 +13,15 @@ from zoo.bursts import developed
 from zoo.columns import Columns
 from zoo.dataset import Dataset
 from zoo.errors import BadUpload, NotFound, StudioError
-from zoo.hub_data import SCHEME
 from zoo.intake import intake
 from zoo.look import Looks, look, revise
 from zoo.pictures import Pictures
+from zoo.sandbox import Progress
 from zoo.settings import Settings
 from zoo.store import Store
 from zoo.ui import camera, explorer_tab, kit
-from zoo.ui.data_more import TYPES, columns_form, place_adding, place_taking, stopper
+from zoo.ui.columns_form import Chooser, told_or_asked
+from zoo.ui.data_more import TYPES, place_adding, place_taking, stopper
 from zoo.ui.data_view import EDIT, dataset_html, title_html
 from zoo.ui.explorer_desk import Desks
 from zoo.ui.explorer_tab import undone
@@ -43,7 +44,7 @@ def place(seat: Seat, store: Store, settings: Settings, *, local: bool) -> None:
     """Lay the screen out and wire it; ``local`` says that the person may name paths on this computer."""
     readings, looks, desks = Readings(), Looks(store, settings), Desks(store)
     private = " Nothing leaves this computer." if local else ""
-    gr.HTML(kit.heading("Start with pictures", f"One folder for each class, in one zip.{private}"))
+    welcome = gr.HTML(kit.heading("Start with pictures", f"One folder for each class, in one zip.{private}"))
     giving, working = _giving(seat, store, settings, readings, local=local)
     with gr.Column(visible=False) as view:
         with gr.Row(elem_classes="tz-revision", equal_height=True):
@@ -68,7 +69,8 @@ def place(seat: Seat, store: Store, settings: Settings, *, local: bool) -> None:
     )
 
     def show(dataset_id: str) -> list[Any]:
-        nothing = [gr.Column(visible=True), gr.Column(visible=False), "", gr.Button(visible=False), "", "", ""]
+        there, away = gr.Column(visible=True), gr.Column(visible=False)
+        nothing = [gr.HTML(visible=True), there, away, "", gr.Button(visible=False), "", "", ""]
         try:
             dataset = Dataset.load(store, dataset_id)
             pictures, seen = Pictures.open(store, dataset), look(dataset, store, settings)
@@ -78,8 +80,9 @@ def place(seat: Seat, store: Store, settings: Settings, *, local: bool) -> None:
             return [*nothing, gr.HTML(kit.say(str(error), "bad"), visible=True), *after.now(WELCOME, "sample")]
         count, classes = plural(len(dataset), "picture"), plural(len(dataset.classes), "class")
         return [
-            gr.Column(visible=False),
-            gr.Column(visible=True),
+            gr.HTML(visible=False),
+            away,
+            there,
             title_html(dataset),
             gr.Button(visible=bool(dataset.parent)),
             dataset_html(dataset, pictures, seen),
@@ -107,7 +110,7 @@ def place(seat: Seat, store: Store, settings: Settings, *, local: bool) -> None:
     def back(dataset_id: str, edits_elsewhere: int) -> tuple[str, int]:
         return undone(Dataset.load(store, dataset_id), store)[0].id, edits_elsewhere + 1
 
-    parts = [giving, view, title, undo, overview, found, worth, working, *after.parts]
+    parts = [welcome, giving, view, title, undo, overview, found, worth, working, *after.parts]
     gr.on([seat.dataset.change, looked.change], show, seat.dataset, parts, **QUIET)
     found.click(fix, [seat.dataset, looked], [seat.dataset, looked], **QUIET)
     overview.click(reclass, [seat.dataset, looked], [seat.dataset, looked], **QUIET)
@@ -155,7 +158,7 @@ def _giving(
                     min_width=180,
                 )
                 read = gr.Button("Read it", scale=1, min_width=90)
-            columns = columns_form()
+            chooser = Chooser.place()
             with gr.Accordion("No pictures yet? Take them with a camera", open=False):
                 tray, lying = camera.place(store)
                 develop = gr.Button("Make a dataset of what was taken", variant="primary", elem_id="develop")
@@ -165,24 +168,26 @@ def _giving(
         working = gr.HTML(visible=False)
         stop = gr.Button("Stop", visible=False, scale=0, min_width=90, elem_id="stop-reading")
 
-    def taken(source: str | None, names: tuple[str, ...], request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        def work(told: Callable[[str, int, int], None]) -> Dataset:
-            return intake(source or "", store, settings, told, Columns(*names))
+    def taken(source: str, names: tuple[str, ...], request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        def make(told: Progress, columns: Columns) -> Dataset:
+            return intake(source, store, settings, told, columns)
 
-        for report, dataset in readings.follow(str(request.session_hash), work) if source else ():
-            yield shown(report, dataset)
+        visitor = str(request.session_hash)
+        for report, dataset, asked in told_or_asked(source, names, visitor, readings, store, settings, make):
+            yield (*shown(report, dataset), *(chooser.ask(source, asked) if asked else chooser.shut()))
 
     def shown(report: str, dataset: str) -> tuple[Any, ...]:
         going = gr.Button(visible="tz-progress" in report)
         return gr.HTML(report, visible=bool(report)), going, gr.update(value=None), dataset or gr.skip()
 
-    def dropped(source: str | None, request: gr.Request, *names: str) -> Iterator[tuple[Any, ...]]:
-        yield from taken(source, names, request)
+    def dropped(source: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        yield from taken(source, (), request) if source else ()
 
-    def named(source: str, request: gr.Request, *names: str) -> Iterator[tuple[Any, ...]]:
-        asked = source.strip()
-        allowed = local and asked not in ("", "sample") and not (settings.offline and asked.startswith(SCHEME))
-        yield from taken(asked if allowed else None, names, request)
+    def named(source: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        yield from taken(source.strip(), (), request) if local and source.strip() else ()
+
+    def columned(source: str, request: gr.Request, *names: str) -> Iterator[tuple[Any, ...]]:
+        yield from taken(source, names, request) if source else ()
 
     def captured(tray_id: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         if not tray_id:
@@ -194,8 +199,10 @@ def _giving(
 
     outputs: list[Any] = [working, stop, drop, seat.dataset]
     moves: dict[str, Any] = {**QUIET, "concurrency_id": "intake"}
-    drop.upload(dropped, [drop, *columns], outputs, **moves, concurrency_limit=2)
-    gr.on([read.click, path.submit], named, [path, *columns], outputs, **moves)
+    wide = [*outputs, *chooser.parts]
+    drop.upload(dropped, drop, wide, **moves, concurrency_limit=2)
+    gr.on([read.click, path.submit], named, path, wide, **moves)
+    chooser.read.click(columned, [chooser.pending, *chooser.picks], wide, **moves)
     develop.click(captured, tray, outputs, **moves)
     stop.click(stopper(readings), None, None, **QUIET)
     _ = lying
@@ -215,7 +222,7 @@ def _measuring(seat: Seat, looks: Looks, looked: gr.State) -> None:
     """The button that starts a thorough look, and how far it is."""
     with gr.Row(elem_classes="tz-measure", equal_height=True):
         said = gr.HTML()
-        start = gr.Button("Measure these pictures", visible=False, scale=0, min_width=180, variant="primary")
+        start = gr.Button("Measure these pictures", visible=False, scale=0, min_width=180)
         stop = gr.Button("Stop", visible=False, scale=0, min_width=90)
     timer = gr.Timer(1.5, active=False)
     shown = [said, start, stop, timer]
@@ -228,7 +235,8 @@ def _measuring(seat: Seat, looks: Looks, looked: gr.State) -> None:
         going = found["state"] == "running"
         if going:
             share = found["done"] / found["total"] if found["total"] else 0
-            text = kit.bar(share, f"{found['message']}: {found['done']:,} of {found['total']:,}")
+            far = f": {found['done']:,} of {found['total']:,}" if found["total"] > 1 else " …"
+            text = kit.bar(share, found["message"].rstrip(".") + far)
         elif found["state"] == "finished":
             text = ""
         else:

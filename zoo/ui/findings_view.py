@@ -34,8 +34,8 @@ def worth_html(seen: Look) -> str:
     if seen.leakage is not None:
         parts.append(kit.panel("The price of leakage", _leakage(seen.leakage), seen.leakage["sentence"] + edited))
     if seen.curve is not None:
-        parts.append(kit.panel("Would more pictures help?", _curve(seen.curve), seen.curve["sentence"] + edited))
-    return f'<div class="tz-two">{"".join(parts)}</div>' if parts else ""
+        parts.append(curve_html(seen.curve, edited))
+    return f'<div class="tz-two start">{"".join(parts)}</div>' if parts else ""
 
 
 def _card(dataset: Dataset, pictures: Pictures, one: Finding, choice: str) -> str:
@@ -75,7 +75,7 @@ def _group(dataset: Dataset, pictures: Pictures, group: tuple[int, ...], one: Fi
 
 
 def _leakage(found: dict[str, Any]) -> str:
-    rows = (("A random split would say", found["random"]), ("An honest one says", found["honest"]))
+    rows = (("A random split", found["random"]), ("An honest one", found["honest"]))
     return (
         '<ul class="tz-bars">'
         + "".join(
@@ -85,6 +85,11 @@ def _leakage(found: dict[str, Any]) -> str:
         )
         + "</ul>"
     )
+
+
+def curve_html(found: dict[str, Any], more: str = "") -> str:
+    """What ``Curves.as_json`` gave, as a panel; ``more`` is said after its sentence."""
+    return kit.panel("Would more pictures help?", _curve(found), found["sentence"] + more)
 
 
 def _curve(found: dict[str, Any]) -> str:
@@ -97,7 +102,7 @@ def _curve(found: dict[str, Any]) -> str:
         for size, error in rows
     )
     note = '<p class="tz-note tz-gap">Share told wrong, by how many pictures the probe learned from.</p>'
-    return f'<ul class="tz-bars">{bars}</ul>{note}{_wanted(found["classes"])}'
+    return f'<ul class="tz-bars grown">{bars}</ul>{note}{_wanted(found["classes"])}'
 
 
 def _wanted(curves: list[dict[str, Any]]) -> str:
