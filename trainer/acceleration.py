@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,6 +100,8 @@ def release() -> None:
 
     gc.collect()
     clear_device_cache()
+    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim"):
+        ctypes.CDLL(None).malloc_trim(0)  # glibc keeps freed memory otherwise, as ``keep_freed_memory`` told it to
 
 
 def pieces_of(folder: Path) -> int:

@@ -19,7 +19,6 @@ from torch.utils.data import Dataset
 from trainer.augmentation import Augmentation
 from trainer.job import Job
 from trainer.networks import embed
-from zoo.network import normalised
 from zoo.pictures import Pictures
 
 Rows = Dataset[tuple[NDArray[Any], int]]
@@ -71,13 +70,20 @@ class Augmented:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._augmentation = Augmentation.of(job.plan, job.preprocessing)
+        self._levels: tuple[torch.Tensor, ...] | None = None
 
     def dataset(self, epoch: int) -> Rows:
         job = self._job
         return TrainingPictures(job.pictures, job.dataset.y, self._augmentation, job.plan.seed, epoch)
 
     def inputs(self, batch: torch.Tensor, device: torch.device) -> torch.Tensor:
-        return normalised(batch, self._job.preprocessing, device)
+        """As ``zoo.network.normalised``, without a GPU having to wait for it."""
+        if self._levels is None:
+            shown = self._job.preprocessing
+            levels = (torch.tensor(values, device=device).view(1, 3, 1, 1) * 255 for values in (shown.mean, shown.std))
+            self._levels = tuple(levels)
+        mean, std = self._levels
+        return (batch.to(device, non_blocking=True).permute(0, 3, 1, 2).float() - mean) / std
 
     def embed(self, network: nn.Module, indices: Indices, device: torch.device) -> NDArray[np.float32]:
         return embed(network, self._job.shown(indices), self._job.preprocessing, device)

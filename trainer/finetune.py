@@ -69,6 +69,16 @@ class Position:
     history: list[float] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Unread:
+    """A step whose loss nobody has read yet: its pictures on all processes, and what ``_step`` counted on this one."""
+
+    step: int
+    rate: float
+    pictures: int
+    counted: torch.Tensor
+
+
 def finetune(job: Job, network: nn.Module, material: Material | None = None) -> Iterator[Event | nn.Module]:
     """Train what of ``network`` requires gradients; yield events, then it with the best weights, or a ``Stopped``.
 
@@ -126,7 +136,7 @@ class _Tuning:
         self.checkpoints = Checkpoints(job.folder / "checkpoint", self.accelerator.is_main_process)
         self.at = self._resumed()
         self.at.pieces = max(self.at.pieces, pieces_of(job.folder / "checkpoint"))
-        self.unread: list[tuple[int, float, torch.Tensor]] = []  # (step, rate, loss of it and what it counted)
+        self.unread: list[Unread] = []
         self.saved, self.saving = time.perf_counter(), 0.0
 
     def started(self) -> Started:
@@ -172,7 +182,8 @@ class _Tuning:
             while at.batch < len(mine):
                 count = min(plan.accumulate, len(mine) - at.batch)
                 counted = self._step(islice(loader, count), count)
-                self.unread.append((at.step + 1, self.optimizer.param_groups[-1]["lr"], counted))
+                rate = self.optimizer.param_groups[-1]["lr"]
+                self.unread.append(Unread(at.step + 1, rate, count * self.size * accelerator.num_processes, counted))
                 self.schedule.step()
                 self.average.update(accelerator.unwrap_model(self.model), step=at.step)
                 at.step, at.batch = at.step + 1, at.batch + count
@@ -193,12 +204,12 @@ class _Tuning:
         return batches(ordered, self.size, many, rank, plan.accumulate)
 
     def _step(self, group: Iterator[Batch], count: int) -> torch.Tensor:
-        """One optimizer step over ``count`` batches: (3,) sum of losses, how many were right, how many there were."""
+        """One optimizer step over ``count`` batches: (2,) mean loss, and how many pictures were right."""
         import torch
 
         accelerator, device, at = self.accelerator, self.accelerator.device, self.at
         piece = math.ceil(self.size / at.pieces)
-        counted = torch.zeros(3, device=device)
+        counted = torch.zeros(2, device=device)
         for number, (arrays, labels) in enumerate(group):
             x = self.material.inputs(arrays, device)
             seed = (self.plan.seed, at.epoch, at.batch + number, accelerator.process_index)
@@ -209,10 +220,10 @@ class _Tuning:
                 with nullcontext() if last else accelerator.no_sync(self.model):
                     with accelerator.autocast():
                         said = self.model(x[part])
-                    losses = self.loss(said.float(), target[part])
-                    accelerator.backward(losses.sum() / (count * self.size))
+                    loss = self.loss(said.float(), target[part]).sum() / (count * self.size)
+                    accelerator.backward(loss)
                 right = (said.detach().argmax(1) == target.first[part]).sum()
-                counted += torch.stack([losses.detach().sum(), right.float(), counted.new_tensor(len(losses))])
+                counted += torch.stack([loss.detach(), right.float()])
         accelerator.clip_grad_norm_(self.weights, CLIP)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -224,16 +235,19 @@ class _Tuning:
 
         if not self.unread:
             return
-        table = torch.stack([counted for _, _, counted in self.unread])
-        if self.accelerator.num_processes > 1:
+        several, at = self.accelerator.num_processes, self.at
+        table = torch.stack([one.counted for one in self.unread])
+        if several > 1:
             table = self.accelerator.reduce(table, "sum")
-        unread, self.unread, at = self.unread, [], self.at
-        for (step, rate, _), (loss, right, seen) in zip(unread, table.tolist(), strict=True):
+        unread, self.unread = self.unread, []
+        for one, (losses, right) in zip(unread, table.tolist(), strict=True):
+            loss = losses / several
             if not math.isfinite(loss):
                 raise diverged()
-            at.loss_sum, at.right, at.seen = at.loss_sum + loss, at.right + int(right), at.seen + int(seen)
-            self._track({"train/loss": loss / seen, "train/rate": rate}, step)
-            yield Step(step=step, epoch=at.epoch + 1, loss=loss / seen, learning_rate=rate)
+            at.loss_sum, at.right = at.loss_sum + loss * one.pictures, at.right + int(right)
+            at.seen += one.pictures
+            self._track({"train/loss": loss, "train/rate": one.rate}, one.step)
+            yield Step(step=one.step, epoch=at.epoch + 1, loss=loss, learning_rate=one.rate)
 
     def _relieved(self) -> Noted:
         """Make room, and cut batches into twice as many pieces.
