@@ -44,7 +44,7 @@ def evaluate(
     np.add.at(confusion, (y, predicted), 1)
     present = confusion.sum(axis=1) > 0
     recalls = confusion.diagonal()[present] / confusion.sum(axis=1)[present]
-    error, bounds = _ece_with_interval(probabilities.max(axis=1), right)
+    error, bounds = ece_with_interval(probabilities.max(axis=1), right)
     return {
         "n": n,
         "accuracy": float(right.mean()),
@@ -56,7 +56,7 @@ def evaluate(
         "classes": list(classes),
         "confusion": confusion.tolist(),
         "per_class": [_of_class(confusion, index, label) for index, label in enumerate(classes)],
-        "reliability": _reliability(probabilities.max(axis=1), right),
+        "reliability": reliability(probabilities.max(axis=1), right),
         "hardest": _hardest(probabilities, y, classes, names),
     }
 
@@ -87,7 +87,8 @@ def fit_temperature(logits: NDArray[np.float64], y: NDArray[np.int64]) -> float:
     return float(np.exp(found.x))
 
 
-def _ece_with_interval(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, list[float]]:
+def ece_with_interval(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, list[float]]:
+    """``ece`` and its 95 % percentile interval over resampled pictures."""
     rng = np.random.default_rng(0)
     drawn = rng.integers(len(right), size=(RESAMPLES, len(right)))
     low, high = np.percentile([ece(confidence[rows], right[rows]) for rows in drawn], [2.5, 97.5])
@@ -108,7 +109,8 @@ def _of_class(confusion: NDArray[np.int64], index: int, label: str) -> dict[str,
     }
 
 
-def _reliability(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> list[dict[str, float]]:
+def reliability(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> list[dict[str, float]]:
+    """For each bin that holds pictures: how sure on average, how often right, how many."""
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     return [
         {"confidence": float(confidence[rows].mean()), "accuracy": float(right[rows].mean()), "n": int(rows.sum())}

@@ -18,6 +18,7 @@ from zoo.errors import BadClassifier
 from zoo.probe import unit
 
 ACCEPT = 0.95  # share of familiar pictures the gate lets through
+LEAST = 1e-6  # share of the largest variance below which a direction is left out
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,32 @@ def fit_gate(x: NDArray[np.float32], y: NDArray[np.int64], calibration: NDArray[
 
     Directions that hold less than a millionth of the variance are left out.
     """
-    from sklearn.covariance import LedoitWolf
-
     rows = unit(x)
     means = np.stack(
         [rows[y == label].mean(axis=0) if (y == label).any() else rows.mean(axis=0) for label in range(classes)]
     )
-    shrunk = LedoitWolf(assume_centered=True, store_precision=False).fit(rows - means[y])
-    variance, directions = np.linalg.eigh(shrunk.covariance_)
-    keep = variance > variance[-1] * 1e-6
-    whiten = directions[:, keep] / np.sqrt(variance[keep])
+    whiten = _whitening(rows - means[y])
     gate = Gate((means @ whiten).astype(np.float32), whiten.astype(np.float32), math.inf)
     if len(calibration) < math.ceil(1 / (1 - ACCEPT)):
         return gate
     return Gate(gate.means, gate.whiten, float(np.quantile(gate.distance(calibration), ACCEPT)))
+
+
+def _whitening(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(D, k) after which the shrunk covariance of ``residuals`` (N, D) is the identity."""
+    from sklearn.covariance import ledoit_wolf_shrinkage
+
+    n, d = residuals.shape
+    shrinkage = float(ledoit_wolf_shrinkage(residuals, assume_centered=True))
+    floor = shrinkage * float((residuals**2).sum()) / n / d
+    if n < d:  # the covariance has n directions; all others share the floor
+        _, s, vt = np.linalg.svd(residuals, full_matrices=False)
+        variance, directions = (1 - shrinkage) * s**2 / n + floor, vt.T
+        if floor > variance.max() * LEAST:
+            steeper = directions * (1 / np.sqrt(variance) - 1 / np.sqrt(floor))
+            return np.asarray(np.eye(d) / np.sqrt(floor) + steeper @ vt)
+    else:
+        variance, directions = np.linalg.eigh((1 - shrinkage) * residuals.T @ residuals / n)
+        variance = variance + floor
+    keep = variance > variance.max() * LEAST
+    return np.asarray(directions[:, keep] / np.sqrt(variance[keep]))

@@ -1,4 +1,4 @@
-"""The whole page: masthead, the way through in four steps, and a screen for each."""
+"""The whole page: masthead, the way through in steps, and a screen for each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import gradio as gr
 
 from trainer.runs import Runs
 from trainer.ui import api as runs_api
-from trainer.ui import augment_view, race_tab, train_tab, try_tab
+from trainer.ui import augment_view, race_tab, results_tab, train_tab, try_tab
 from trainer.ui.shelf import Shelf
 from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset
@@ -19,7 +19,7 @@ from zoo.ui import api, compare_tab, data_tab, kit
 from zoo.ui.compare_view import summary
 from zoo.ui.kit import CLICKED, QUIET, Seat, percent, plural
 
-STEPS = {"data": "Data", "compare": "Compare", "train": "Train", "try": "Try"}
+STEPS = {"data": "Data", "compare": "Compare", "train": "Train", "results": "Results", "try": "Try"}
 ADDRESS = """(id) => { const here = new URL(location.href);
   id ? here.searchParams.set('%s', id) : here.searchParams.delete('%s'); history.replaceState(null, '', here); }"""
 
@@ -52,6 +52,8 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
                         race_tab.place(seat, store, settings, runs, picked)
                         augment_view.place(seat, store, settings, comparisons, picked)
                         trained = train_tab.place(seat, store, settings, runs, comparisons, picked)
+                    case "results":
+                        results_tab.place(seat, store, settings, runs)
                     case _:
                         try_tab.place(seat, store, runs, shelf)
 
@@ -118,6 +120,8 @@ def _standing(
         accuracy = (run.test or {}).get("accuracy")
         right = f", {percent(accuracy, 0)} right" if isinstance(accuracy, float) else ""
         standing["train"] = (f"{run.state}{right}", run.state == "finished")
+        if run.state == "finished":
+            standing["results"] = (f"{(run.test or {}).get('n') or 0:,} test pictures", True)
         standing["try"] = ("ready to answer" if run.state == "finished" else "", False)
     except NotFound:
         pass

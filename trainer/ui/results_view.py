@@ -4,121 +4,168 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo.dataset import Dataset
-from zoo.pictures import Pictures
-from zoo.store import Store
+from trainer.run import Run
+from trainer.ui.train_view import TITLES
 from zoo.ui import kit
 from zoo.ui.charts import Axis, Line, heat, plot, shares, whisker
-from zoo.ui.kit import between, esc, image, percent, plural
+from zoo.ui.compare_charts import short
+from zoo.ui.kit import between, esc, percent
 
-Evaluation = dict[str, Any]
+Results = dict[str, Any]
 MOST_CLASSES = 25  # a larger matrix cannot be read; the commonest confusions are listed instead
+PAIRS = 12
 
 
-def results_html(evaluation: Evaluation | None, dataset: Dataset | None, store: Store) -> str:
-    """The report of one finished run; "" where there is none yet. ``dataset`` lends the hardest pictures."""
+def named(run: Run) -> str:
+    """A finished run as a list of classifiers names it."""
+    if run.plan is None:
+        return run.id
+    accuracy = (run.test or {}).get("accuracy")
+    figure = f" · {percent(accuracy)} right" if isinstance(accuracy, float) else ""
+    return f"{short(run.plan.backbone)} · {TITLES.get(run.plan.strategy, run.plan.strategy)}{figure} · {run.id[:6]}"
+
+
+def results_html(evaluation: Results | None, *_: object) -> str:
+    """A finished run's figures in a row, where it was trained; "" where there are none."""
     if not evaluation or not evaluation.get("n"):
         return ""
-    two = f'<div class="tz-two">{_confusion(evaluation)}{_calibration(evaluation)}</div>'
-    hardest = _hardest(evaluation, dataset, store) if dataset else ""
-    return f'<div class="tz-stack">{_headline(evaluation)}{two}{_classes(evaluation)}{hardest}</div>'
+    note = "Which class is taken for which, when to believe it, and its pictures: on the Results step."
+    return f'<div class="tz-stack"><h3 class="tz-title">On the test part</h3>{_tiles(evaluation)}{kit.say(note)}</div>'
 
 
-def _hardest(evaluation: Evaluation, dataset: Dataset, store: Store) -> str:
-    places = {item.name: index for index, item in enumerate(dataset.items)}
-    shown = [
-        one for one in evaluation.get("hardest", []) if one["predicted"] != one["label"] and one["path"] in places
-    ][:12]
-    if not shown:
-        return ""
-    pictures = Pictures.open(store, dataset)
-    cells = "".join(
-        f'<figure><img src="{image(pictures[places[one["path"]]], 160)}" alt="{esc(one["path"])}">'
-        f"<figcaption><b>{esc(one['label'])}</b><br>taken for {esc(one['predicted'])}</figcaption></figure>"
-        for one in shown
-    )
-    note = "Test pictures it was most wrong about. Look twice: sometimes it is the label that is wrong."
-    return kit.panel("Hardest pictures", f'<div class="tz-figures">{cells}</div>', note)
+def headline_html(found: Results, foretold: dict[str, Any]) -> str:
+    """Figures in a row and the two sentences that follow from them.
+
+    Args:
+        foretold: the plan's predicted accuracy with its interval, as far as it had one.
+    """
+    over = found.get("overfitting")
+    said = kit.lesson("Overfitting", over["sentence"]) if over else ""
+    return f'<div class="tz-stack">{_tiles(found)}{said}{_foretold(found, foretold)}</div>'
 
 
-def _headline(evaluation: Evaluation) -> str:
+def _tiles(found: Results) -> str:
     figures = [
-        (percent(evaluation["accuracy"]), f"of {evaluation['n']:,} test pictures right"),
-        (between(evaluation["interval"]), "95 % interval"),
-        (percent(evaluation["balanced_accuracy"]), "balanced over classes"),
-        (f"{100 * evaluation['ece']:.1f} points", f"calibration error{_range(evaluation)}"),
+        (percent(found["accuracy"]), f"of {found['n']:,} test pictures right"),
+        (between(found["interval"]), "95 % interval"),
+        (percent(found["balanced_accuracy"]), "balanced over classes"),
+        (f"{100 * found['ece']:.1f} points", f"calibration error{_range(found.get('ece_interval'))}"),
     ]
-    return f'<h3 class="tz-title">Results on the test part</h3>{kit.tiles(figures)}'
+    return kit.tiles(figures)
 
 
-def _confusion(evaluation: Evaluation) -> str:
-    names, counts = evaluation["classes"], evaluation["confusion"]
-    worst = _worst(names, counts)
-    note = (
-        f"Most often confused: {worst[0][1]} taken for {worst[0][2]}, {plural(worst[0][0], 'time')}." if worst else ""
-    )
+def _foretold(found: Results, foretold: dict[str, Any]) -> str:
+    low, high, middle = foretold.get("low"), foretold.get("high"), foretold.get("accuracy")
+    if middle is None or low is None or high is None:
+        return ""
+    held = "inside" if low <= found["accuracy"] <= high else "outside"
+    text = f"{percent(middle)} ({between((low, high))}); achieved {percent(found['accuracy'])}, {held} that range."
+    return kit.lesson("Foretold", text)
+
+
+def confusion_html(found: Results) -> str:
+    """The matrix, its cells to be clicked; with many classes the commonest confusions."""
+    names, counts = found["classes"], found["confusion"]
+    worst = found["pairs"]
+    note = f"Most often: {_pair(worst[0])}." if worst else "No picture was taken for another class."
     if len(names) <= MOST_CLASSES:
         return kit.panel(
-            "What is taken for what", heat(counts, names), note or "No picture was taken for another class."
+            "What is taken for what", heat(counts, names, choose=True), f"{note} Click a cell to see them."
         )
-    rows = "".join(f"<li>{esc(truth)} taken for {esc(said)}: {count}</li>" for count, truth, said in worst[:20])
+    place = {name: index for index, name in enumerate(names)}
+    rows = "".join(
+        f'<li><button type="button" class="tz-link" data-choice="cell {place[one["truth"]]} {place[one["said"]]}">'
+        f"{esc(_pair(one))}</button></li>"
+        for one in worst
+    )
     return kit.panel("What is taken for what", f'<ul class="tz-list" tabindex="0">{rows}</ul>', note)
 
 
-def _worst(names: list[str], counts: list[list[int]]) -> list[tuple[int, str, str]]:
-    pairs = [
-        (count, names[truth], names[said])
-        for truth, row in enumerate(counts)
-        for said, count in enumerate(row)
-        if count and truth != said
-    ]
-    return sorted(pairs, key=lambda pair: -pair[0])
+def _pair(one: Results) -> str:
+    return f"{one['truth']} taken for {one['said']}, {one['count']} of {one['of']} ({between(one['interval'])})"
 
 
-def _calibration(evaluation: Evaluation) -> str:
-    bins = [one for one in evaluation.get("reliability", []) if one["n"]]
-    points = [(one["confidence"], one["accuracy"]) for one in bins]
+def pairs_html(found: Results) -> str:
+    """The commonest confusions with their shares."""
+    axis = shares(0)
+    rows = "".join(
+        f'<tr><th scope="row">{esc(one["truth"])} → {esc(one["said"])}</th><td>{one["count"]} of {one["of"]}</td>'
+        f'<td class="wide">{whisker(one["share"], one["interval"], axis)}</td></tr>'
+        for one in found["pairs"][:PAIRS]
+    )
+    if not rows:
+        return ""
+    head = '<th scope="col">Truth → said</th><th scope="col">Pictures</th><th scope="col" class="wide">0 to 100 %</th>'
+    return kit.panel("Most confused pairs", _table(head, rows), "Share of that class; bars hold 95 %.")
+
+
+def calibration_html(found: Results) -> str:
+    """The reliability diagram, with and without the temperature."""
+    after, before = _points(found.get("reliability", [])), _points(found["before"]["reliability"])
     x = Axis(low=0, high=1, ticks=[(tick / 4, f"{25 * tick} %") for tick in range(5)], name="how sure it said it was")
     lines = (
-        Line(name="how often it was right", points=points, dots=True),
+        Line(name="how often it was right", points=after, dots=True),
+        Line(name="without temperature", points=before, tone=2, dashed=True),
         Line(name="perfectly honest", points=((0, 0), (1, 1)), tone=4, dashed=True),
     )
-    said = "; ".join(f"{percent(sure, 0)} sure, {percent(right, 0)} right" for sure, right in points)
+    said = "; ".join(f"{percent(sure, 0)} sure, {percent(right, 0)} right" for sure, right in after)
     note = (
-        f"Said “90 % sure”, it should be right nine times in ten. It is off by {100 * evaluation['ece']:.1f} points on "
-        f"average{_scaled(evaluation)}."
+        f"Said “90 % sure”, it should be right nine times in ten. It is off by {100 * found['ece']:.1f} points on "
+        f"average{_range(found.get('ece_interval'))}; before temperature scaling (T = "
+        f"{found.get('temperature') or 1:.2f}) by {100 * found['before']['ece']:.1f}"
+        f"{_range(found['before']['ece_interval'])}."
     )
     return kit.panel("Is its certainty honest?", plot(lines, x, shares(0), said), note)
 
 
-def _range(evaluation: Evaluation) -> str:
-    bounds = evaluation.get("ece_interval")
-    return f", likely {100 * bounds[0]:.0f} to {100 * bounds[1]:.0f}" if bounds else ""
+def _points(bins: list[Results]) -> list[tuple[float, float]]:
+    return [(one["confidence"], one["accuracy"]) for one in bins if one["n"]]
 
 
-def _scaled(evaluation: Evaluation) -> str:
-    temperature = evaluation.get("temperature")
-    return f", after temperature scaling (T = {temperature:.2f})" if temperature else ""
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else percent(value, 0)
-
-
-def _classes(evaluation: Evaluation) -> str:
+def classes_html(found: Results) -> str:
+    """Each class with precision, recall and F1, each with its interval."""
     axis = shares(0)
     rows = "".join(
-        f'<tr><th scope="row">{esc(one["label"])}</th><td>{one["n"]}</td><td>{_share(one["precision"])}</td>'
-        f"<td>{_share(one['recall'])}</td><td>{_share(one['f1'])}</td>"
-        f'<td class="wide">{"" if one["recall"] is None else whisker(one["recall"], one["interval"], axis)}</td></tr>'
-        for one in evaluation["per_class"][:200]
+        f'<tr><th scope="row">{esc(one["label"])}</th><td>{one["n"]}</td>'
+        + "".join(_figure(one[name], one[f"{name}_interval"]) for name in ("precision", "recall", "f1"))
+        + f'<td class="wide">{_whisker(one, axis)}</td></tr>'
+        for one in found["per_class"][:200]
     )
-    table = (
-        '<div class="tz-scroll" tabindex="0"><table class="tz-table"><thead><tr><th scope="col">Class</th>'
-        '<th scope="col">Pictures</th><th scope="col">Precision</th><th scope="col">Recall</th><th scope="col">F1</th>'
-        f'<th scope="col" class="wide">Recall, 0 to 100 %</th></tr></thead><tbody>{rows}</tbody></table></div>'
-    )
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Class", "Pictures", "Precision", "Recall", "F1"))
     note = (
-        "Precision: of those called so, how many are. Recall: of those that are, how many were found. Bars hold 95 %."
+        "Precision: of those called so, how many are. Recall: of those that are, how many were found. F1: their "
+        "harmonic mean. Small figures and bars hold 95 %."
     )
-    return kit.panel("Class by class", table, note)
+    wide = '<th scope="col" class="wide">F1, 0 to 100 %</th>'
+    return kit.panel("Class by class", _table(head + wide, rows), note)
+
+
+def _figure(value: float | None, interval: list[float] | None) -> str:
+    if value is None or interval is None:
+        return "<td>–</td>"
+    return f"<td>{percent(value, 0)}<br><small>{100 * interval[0]:.0f} – {100 * interval[1]:.0f}</small></td>"
+
+
+def _whisker(one: Results, axis: Axis) -> str:
+    return "" if one["f1"] is None else whisker(one["f1"], one["f1_interval"], axis)
+
+
+def _table(head: str, rows: str) -> str:
+    return (
+        f'<div class="tz-scroll" tabindex="0"><table class="tz-table"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def pictures_html(title: str, cells: list[tuple[str, str, str]], note: str = "") -> str:
+    """Pictures with a caption each: (data address, the truth, what was said)."""
+    shown = "".join(
+        f'<figure><img src="{address}" alt="{esc(truth)}"><figcaption><b>{esc(truth)}</b><br>{esc(said)}</figcaption>'
+        "</figure>"
+        for address, truth, said in cells
+    )
+    return kit.panel(title, f'<div class="tz-figures">{shown}</div>', note)
+
+
+def _range(bounds: list[float] | None) -> str:
+    return f", likely {100 * bounds[0]:.0f} to {100 * bounds[1]:.0f}" if bounds else ""
