@@ -45,7 +45,7 @@ class Explorer:
         chosen = self._chosen(dataset, judged, class_, part, finding)
         if judged is not None and sort in ("hard", "easy"):
             chosen = chosen[np.argsort(judged.margin[chosen] * (1 if sort == "hard" else -1), kind="stable")]
-        tray = Tray(dataset_id, [dataset.items[i].file for i in chosen], 0, 1)
+        tray = Tray(dataset_id, [dataset.items[i].file for i in chosen.tolist()], 0, 1)
         return [
             grid_html(dataset, pictures, judged, tray),
             standing_html(dataset, judged, None),
