@@ -25,8 +25,7 @@ def optimizer_for(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     import torch
     from timm.optim import param_groups_layer_decay
 
-    depth = _depth(network)
-    decay = plan.layer_decay ** (13 / max(depth - 1, 1))
+    decay = plan.layer_decay ** (13 / max(depth(network) - 1, 1))
     groups: list[dict[str, Any]] = param_groups_layer_decay(network, plan.weight_decay, layer_decay=decay)
     for group in groups:
         group["lr"] = plan.learning_rate * group.pop("lr_scale")
@@ -35,7 +34,8 @@ def optimizer_for(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=plan.learning_rate)
 
 
-def _depth(network: Any) -> int:
+def depth(network: Any) -> int:
+    """Groups of layers whose rates differ."""
     from timm.models import group_parameters
 
     return (

@@ -1,19 +1,16 @@
-"""Fine-tuning: the head first, from the probe, then every layer by backpropagation, the early ones more gently.
-
-Starting from a fitted head keeps the first steps from tearing up the features (Kumar et al., ICLR 2022).
-"""
+"""Fine-tuning: the head first, from the probe, then every layer by backpropagation, the early ones more gently."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from trainer.events import Epoch, Event, Progress, Stopped
-from trainer.head import Head, fit_head
+from trainer.events import Event, Stopped
 from trainer.job import Job, Trained
-from trainer.networks import embed, set_head
+from trainer.probed import probed, trained
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Full:
@@ -26,36 +23,22 @@ class Full:
     def fit(self, job: Job) -> Iterator[Event | Trained]:
         from trainer.finetune import finetune  # brings torch, which listing the strategies must not
 
-        rows = job.split.of("train")  # the select part judges the epochs, so the head may not know it either
-        for progress in job.reading(rows):
-            yield progress
-            if job.stop():
-                yield Stopped(step=0)
+        network: nn.Module | None = None
+        for event in probed(job):
+            if not isinstance(event, Event):
+                network = event.requires_grad_(True)
+                continue
+            yield event
+            if isinstance(event, Stopped):
                 return
-        features = job.extractor.rows(rows)
-        yield Progress(stage="head", done=0, total=len(rows))
-        head: Head | None = None
-        y, groups, classes = job.dataset.y[rows], job.dataset.groups[rows], len(job.dataset.classes)
-        for step in fit_head(features.head, y, groups, classes, job.plan.seed):
-            head = step if not isinstance(step, Epoch) else head
-        assert head is not None
-        yield Progress(stage="head", done=len(rows), total=len(rows))
-        network = job.backbone.network(classes)
-        set_head(network, head.weight, head.bias)
-        network.requires_grad_(True)
+        assert network is not None
         for event in finetune(job, network):
-            if isinstance(event, Event):
-                yield event
-                if isinstance(event, Stopped):
-                    return
-            else:
-                network = event
-        device = next(network.parameters()).device
-
-        def read(indices: NDArray[np.int64]) -> NDArray[np.float32]:
-            return embed(network, job.shown(indices), job.preprocessing, device)
-
-        yield Trained(network, read, None, job.extractor.seconds)
+            if not isinstance(event, Event):
+                yield trained(job, event)
+                continue
+            yield event
+            if isinstance(event, Stopped):
+                return
 
 
 STRATEGY = Full()

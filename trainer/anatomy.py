@@ -1,0 +1,120 @@
+"""What lies before and behind each tap of a backbone: shares of its arithmetic, and how much its activations hold.
+
+Counted on the network when a run has it before it, and remembered, so that a plan can be told without torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.backbone import Card
+from zoo.settings import Settings
+from zoo.store import read_json, write_json
+
+if TYPE_CHECKING:
+    from torch import nn
+
+PICTURES = 4  # that a network is timed with
+BEHIND = 0.2  # share of the seconds of a forward pass that the part behind a deep cut should be near
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Of each tap but the last, first to last.
+
+    Attributes:
+        before: share of a forward pass's time that runs up to it.
+        numbers: how many its activations are for one picture.
+        kept: how many numbers training keeps for one picture from it on, for the backward pass.
+    """
+
+    before: tuple[float, ...]
+    numbers: tuple[int, ...]
+    kept: tuple[int, ...]
+
+    def deep(self) -> int:
+        """The tap whose rest is nearest to a fifth of the network, by time."""
+        return min(range(len(self.before)), key=lambda tap: abs(1 - self.before[tap] - BEHIND))
+
+    def early(self) -> int:
+        """The tap nearest to a third of the depth."""
+        return max(0, round(len(self.before) / 3) - 1)
+
+
+def known(card: Card, settings: Settings) -> Anatomy:
+    """As written down for the embedded backbones, as measured by an earlier run, else guessed from the card."""
+    if card.id in EMBEDDED:
+        return EMBEDDED[card.id]
+    row = read_json(_path(card, settings))
+    try:
+        return Anatomy(tuple(row["before"]), tuple(row["numbers"]), tuple(row["kept"]))
+    except (KeyError, TypeError):
+        return _guessed(card)
+
+
+def of(network: nn.Module, card: Card, settings: Settings) -> Anatomy:
+    """As known, or measured where it would have to be guessed."""
+    there = card.id in EMBEDDED or _path(card, settings).is_file()
+    return known(card, settings) if there else measured(network, card, settings)
+
+
+def measured(network: nn.Module, card: Card, settings: Settings) -> Anatomy:
+    """Timed in one forward pass of ``network``, whole and with its last layer, and remembered."""
+    import torch
+
+    from zoo.truncated import place_of
+
+    marks: list[tuple[float, int]] = []  # seconds, numbers of the activations
+    leaves: list[tuple[float, int]] = []
+    size, count = card.preprocessing.size, len(card.taps) - 1
+    x = torch.rand(PICTURES, 3, size, size).to(next(network.parameters()).device)
+
+    def note(into: list[tuple[float, int]]) -> Any:
+        def told(_module: nn.Module, _given: object, made: Any) -> None:
+            made = made[0] if isinstance(made, tuple) else made
+            if isinstance(made, torch.Tensor):
+                into.append((time.perf_counter(), made.numel() // PICTURES))
+
+        return told
+
+    with torch.inference_mode():
+        network.eval()(x)  # the first pass also makes room for what it computes
+        hooks = [
+            module.register_forward_hook(note(leaves)) for module in network.modules() if not list(module.children())
+        ]
+        hooks += [
+            network.get_submodule(place_of(network, tap)).register_forward_hook(note(marks)) for tap in range(count)
+        ]
+        begun = time.perf_counter()
+        network(x)
+        took = time.perf_counter() - begun
+    for hook in hooks:
+        hook.remove()
+    before = [min(1.0, (at - begun) / took) for at, _ in marks]
+    kept = [sum(numbers for then, numbers in leaves if then >= at) for at, _ in marks]
+    found = Anatomy(tuple(round(share, 3) for share in before), tuple(numbers for _, numbers in marks), tuple(kept))
+    if len(marks) == count:
+        write_json(_path(card, settings), asdict(found))
+        return found
+    return _guessed(card)
+
+
+def _path(card: Card, settings: Settings) -> Path:
+    key = hashlib.sha256(json.dumps([card.id, card.revision, card.taps, card.preprocessing.size]).encode())
+    return settings.home / "cards" / f"anatomy-{key.hexdigest()[:24]}.json"
+
+
+def _guessed(card: Card) -> Anatomy:
+    """Equal shares, as transformers have, and activations of a common size."""
+    count = max(len(card.taps) - 1, 1)
+    before = tuple((tap + 1) / (count + 1) for tap in range(count))
+    numbers = round(card.dim * (card.preprocessing.size / 16) ** 2)
+    return Anatomy(before, (numbers,) * count, tuple(round(12 * numbers * (1 - share) * count) for share in before))
+
+
+EMBEDDED: dict[str, Anatomy] = {}
