@@ -99,13 +99,19 @@ def whisker(value: float, interval: Sequence[float], axis: Axis, *, best: bool =
     )
 
 
-def heat(counts: Sequence[Sequence[int]], names: Sequence[str]) -> str:
-    """A confusion matrix: rows are the truth, columns what was said; colour is the share of the row."""
+def heat(counts: Sequence[Sequence[int]], names: Sequence[str], *, choose: bool = False) -> str:
+    """A confusion matrix: rows are the truth, columns what was said; colour is the share of the row.
+
+    With ``choose`` a cell that counts something is a button whose choice is "cell TRUTH SAID", by place.
+    """
     head = "".join(f'<th scope="col"><span>{esc(name)}</span></th>' for name in names)
     rows = []
     for truth, (name, row) in enumerate(zip(names, counts, strict=True)):
         total = sum(row) or 1
-        cells = "".join(_cell(count, count / total, truth == said, name, names[said]) for said, count in enumerate(row))
+        cells = "".join(
+            _cell(count, count / total, truth == said, name, names[said], f"cell {truth} {said}" if choose else "")
+            for said, count in enumerate(row)
+        )
         rows.append(f'<tr><th scope="row">{esc(name)}</th>{cells}</tr>')
     return (
         f'<div class="tz-scroll" tabindex="0"><table class="tz-heat"><caption class="tz-sr">Confusion matrix</caption>'
@@ -114,13 +120,16 @@ def heat(counts: Sequence[Sequence[int]], names: Sequence[str]) -> str:
     )
 
 
-def _cell(count: int, share: float, right: bool, truth: str, said: str) -> str:
+def _cell(count: int, share: float, right: bool, truth: str, said: str, choice: str) -> str:
     hue = "var(--tz-heat)" if right else "var(--tz-heat-wrong)"
     mixed = f"color-mix(in srgb, {hue} {round(14 + 80 * share) if count else 0}%, var(--tz-card))"
     strong = " strong" if right and share > 0.8 else ""
     title = f"{truth} said to be {said}: {count}"
     kind = ("r" if right else "w") + strong
-    return f'<td class="{kind}" style="background:{mixed}" title="{esc(title)}">{count or "·"}</td>'
+    shown = str(count or "·")
+    if choice and count:
+        shown = f'<button type="button" data-choice="{choice}" aria-label="{esc(title)}: show them">{count}</button>'
+    return f'<td class="{kind}" style="background:{mixed}" title="{esc(title)}">{shown}</td>'
 
 
 def _line(line: Line, x: Axis, y: Axis) -> str:
