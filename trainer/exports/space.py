@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from importlib.metadata import version
 from typing import Any
 
 from trainer import onefile
-from trainer.card import card
+from trainer.card import card, model_front
 from trainer.parcel import examples, golden, kept_if_good, one_file, program, result
 from trainer.proof import Order
 from zoo.store import write_bytes
@@ -19,7 +18,7 @@ python verify.py          # that it answers here as it did where it was made
 ```
 
 As a Space: push this folder as it is."""
-NEEDS = ("gradio", "onnxruntime", "numpy", "pillow")
+NEEDS = "gradio>=6.31,<7\nonnxruntime>=1.22,<2\nnumpy>=2,<3\npillow>=11.3,<13\n"  # as the studio itself, without torch
 
 
 class Space:
@@ -36,24 +35,15 @@ class Space:
             golden(order, folder)
             program(folder, "verify.py")
             program(folder, "space.py", "app.py")
-            write_bytes(folder / "requirements.txt", _requirements().encode())
+            write_bytes(folder / "requirements.txt", NEEDS.encode())
             front = {
                 "title": onefile.notes(order.classifier)["title"][:60], "emoji": "🦒", "colorFrom": "green",
                 "colorTo": "yellow", "sdk": "gradio", "sdk_version": version("gradio"), "python_version": "3.11",
-                "app_file": "app.py", "pinned": False, "license": "apache-2.0",
+                "app_file": "app.py", "pinned": False, "license": model_front(order.classifier)["license"],
             }  # fmt: skip
             shown = examples(order, folder)
             write_bytes(folder / "README.md", card(order.classifier, parity, front, USE, shown).encode())
             return result(folder, parity)
-
-
-def _requirements() -> str:
-    """What the Space needs: from the versions that made it up to the next that may change meaning."""
-    lines = []
-    for name in NEEDS:
-        major, minor = re.findall(r"\d+", version(name))[:2]
-        lines.append(f"{name}>={major}.{minor},<{int(major) + 1}\n")
-    return "".join(lines)
 
 
 EXPORT = Space()

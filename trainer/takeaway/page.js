@@ -14,7 +14,7 @@ const WORDS = {
     tested: (t) => `Right on ${pct(t.accuracy)} (95 % interval ${pct(t.interval[0])} to ${pct(t.interval[1])}) of ${t.n} pictures it had never seen.`,
     check: 'Check this browser', checking: 'Checking…',
     checked: (same, all, gap) => `${same} of ${all} answers as where it was made; largest difference of a probability ${gap}.`,
-    legal: (licence) => `Licence of the backbone it was made from: ${licence}. ONNX Runtime Web: MIT, see the folder licences.`,
+    legal: (licence) => `Licence of the backbone it was made from: ${licence}. ONNX Runtime Web: MIT, see the folder licenses.`,
   },
   ko: {
     promise: '이 브라우저 안에서만 실행됩니다. 사진은 기기 밖으로 나가지 않습니다.',
