@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from zoo.columns import Columns
 from zoo.dataset import Dataset, Item, Skipped
@@ -59,7 +59,7 @@ def as_gathered(dataset: Dataset) -> Gathered:
     return Gathered(
         root=dataset.root,
         title=dataset.title,
-        found=tuple(Found(item.file, PurePosixPath(item.name)) for item in dataset.items),
+        found=tuple(Found(item.file, item.name) for item in dataset.items),
         placed=tuple(
             Placed(
                 index,

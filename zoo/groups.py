@@ -7,14 +7,14 @@ one picture was made from another, or where many stems have a few pictures each;
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from zoo.pictures import Pictures
@@ -26,6 +26,7 @@ CROWD = 30  # pictures of one second, from which on the time is that of a conver
 MOST = 60  # pictures of one stem, above which it is the name of a class or a camera
 STEMS = 3  # as many stems of two pictures or more in one class are a habit of naming
 ALIKE = 0.8  # least correlation of gray thumbnails that look alike
+MOST_AT_ONCE = 1000  # pairs of pictures looked at
 MOVED = 0.5  # the same, of two pictures taken within seconds: something in them may have moved
 
 _ROBOFLOW = re.compile(r"(?P<stem>.+?)(_(jpe?g|png|bmp|webp))?\.rf\.[0-9a-zA-Z]{16,}")
@@ -72,9 +73,7 @@ def by_time(taken: Sequence[float], labels: Sequence[str]) -> list[Pair]:
     for crowd in _each([(label,) if when else () for when, label in zip(taken, labels, strict=True)]):
         crowd.sort(key=lambda index: taken[index])
         seconds = [int(taken[index]) for index in crowd]
-        crowded = (
-            {second for second in set(seconds) if seconds.count(second) > CROWD} if len(seconds) > CROWD else set()
-        )
+        crowded = {second for second, count in Counter(seconds).items() if count > CROWD}
         pairs += [
             (min(one, other), max(one, other))
             for one, other in pairwise(crowd)
@@ -85,8 +84,12 @@ def by_time(taken: Sequence[float], labels: Sequence[str]) -> list[Pair]:
 
 def alike(pictures: Pictures, pairs: Sequence[Pair], least: float = ALIKE) -> list[Pair]:
     """Those of ``pairs`` that show about the same scene: gray thumbnails of 16 × 16 that correlate."""
-    small = {index: _thumbnail(pictures[index]) for index in {index for pair in pairs for index in pair}}
-    return [(i, j) for i, j in pairs if float(small[i] @ small[j]) >= least]
+    found: list[Pair] = []
+    for first in range(0, len(pairs), MOST_AT_ONCE):
+        some = np.array(pairs[first : first + MOST_AT_ONCE], dtype=np.int64)
+        small = [_evened(pictures.thumbnails(side)) for side in some.T]
+        found += map(tuple, some[(small[0] * small[1]).sum(axis=1) >= least].tolist())
+    return found
 
 
 def _each(keys: Sequence[str | tuple[str, ...]]) -> list[list[int]]:
@@ -118,11 +121,9 @@ def _is_habit(crowds: Sequence[Sequence[int]], total: int) -> bool:
     return len(sizes) >= STEMS and 2 * sum(sizes) >= total and 3 * max(sizes) <= total and max(sizes) <= MOST
 
 
-def _thumbnail(
-    picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    gray = Image.fromarray(picture).convert("L").resize((16, 16), Image.Resampling.BOX)
-    values = np.asarray(gray, dtype=np.float64).ravel()
-    values -= values.mean()
-    length = np.linalg.norm(values)
-    return values / length if length > 32 else np.zeros(256)  # a flat picture is like nothing
+def _evened(small: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(P, 256) of mean 0 and length 1; zeros for a flat picture, which is like nothing."""
+    values = small.reshape(len(small), -1).astype(np.float64)
+    values -= values.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    return values / np.where(length > 32, length, np.inf)

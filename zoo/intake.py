@@ -6,31 +6,33 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from zoo.answers import Reading
 from zoo.archive import DAMAGED
 from zoo.columns import Columns
-from zoo.dataset import Dataset, Item, Skipped
-from zoo.duplicates import grouped, same
-from zoo.errors import BadPicture, BadUpload
+from zoo.dataset import Dataset, Skipped
+from zoo.duplicates import grouped, same_rows
+from zoo.errors import BadUpload
 from zoo.groups import MOVED, alike, by_name, by_time, same_key
 from zoo.hub_data import SCHEME, fetch
+from zoo.items import BLOCK, Block, Items
 from zoo.layout import TABLES, Found, Gathered, Placed, arrange, explain, junk, walk
 from zoo.lookalikes import lookalikes
 from zoo.names import clean
-from zoo.pictures import Pictures
+from zoo.outcomes import Outcomes
+from zoo.pictures import Files, Pictures
 from zoo.resume import bench
 from zoo.room import evict
 from zoo.sandbox import Progress, Sandbox
 from zoo.settings import Settings
 from zoo.store import Store, new_id
 from zoo.tables import Beside, Shelf, TableFile, from_tables, is_table, part_of, saved
+from zoo.texts import Texts
 
 SAMPLE = Path(__file__).parent / "sample"
 MOST_ENTRIES = 200_000
@@ -108,7 +110,7 @@ def gather(source: Path | str, desk: Desk, columns: Columns) -> Gathered:
     if path.suffix.lower() in TABLES:
         return _tables([TableFile(path, path.name)], Beside(path.parent), path.parent, path.stem, desk, columns)
     members = desk.sandbox.unpack(path, desk.room, desk.settings.max_upload_mb * 8 << 20, MOST_ENTRIES, desk.told)
-    found = [Found(member.file, PurePosixPath(member.name)) for member in members if member.file]
+    found = [Found(member.file, member.name) for member in members if member.file]
     passed_over = {member.name: member.why for member in members if not member.file}
     skipped = [Skipped(clean(name, 300), why, corrupt=why == DAMAGED) for name, why in passed_over.items()]
     title = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
@@ -142,7 +144,7 @@ def _tables(
 def from_files(root: Path, title: str, found: Sequence[Found], skipped: Sequence[Skipped]) -> Gathered:
     """Files below ``root`` as pictures of the classes that their folders are."""
     candidates, passed_over = _without_junk(found)
-    placed, loose = arrange([one.path for one in candidates])
+    placed, loose = arrange([one.name for one in candidates])
     return Gathered(root, title, tuple(candidates), tuple(placed), (*skipped, *passed_over, *loose))
 
 
@@ -166,15 +168,18 @@ def keep(dataset: Dataset, desk: Desk) -> Dataset:
     """Give those files of ``dataset`` that lie in the desk's room their lasting place and numbers for names."""
     if dataset.root != desk.room:
         return dataset
-    items = tuple(
-        item if Path(item.file).is_absolute() else replace(item, file=f"{index:07}")
-        for index, item in enumerate(dataset.items)
-    )
     fresh = desk.room / "kept"
     fresh.mkdir()
-    for old, new in zip(dataset.items, items, strict=True):
-        if not Path(old.file).is_absolute():
-            os.replace(dataset.root / old.file, fresh / new.file)
+
+    def moved(block: Block, first: int) -> Block:
+        files = list(block["file"])
+        for place, file in enumerate(files):
+            if not Path(file).is_absolute():
+                files[place] = f"{first + place:07}"
+                os.replace(dataset.root / file, fresh / files[place])
+        return {**block, "file": files}
+
+    items = Items(moved(block, number * BLOCK) for number, block in enumerate(dataset.held.blocks()))
     place = desk.store.datasets / dataset.id
     with desk.store.lock(f"dataset-{dataset.id}"):
         if not place.exists():  # the same pictures in the same order are the same files, so the first to come may stay
@@ -188,39 +193,59 @@ def build(gathered: Gathered, desk: Desk) -> Dataset:
     skipped = list(gathered.skipped)
     if len({one.label for one in gathered.placed}) < 2:
         raise explain(title, gathered.placed, len(candidates), skipped)
-    placed = sorted(gathered.placed, key=lambda one: (one.label, one.given, candidates[one.index].path.parts))
-    files = [root / candidates[one.index].file for one in placed]
+    placed = sorted(  # by the parts of their names
+        gathered.placed, key=lambda one: (one.label, one.given, candidates[one.index].name.replace("/", "\0"))
+    )
+    files = Files(root, Texts.of(candidates[one.index].file for one in placed))
     own = root == desk.room
     with bench(desk.store, title if own else str(root), own) as here:
-        good, damaged = _sorted_out(placed, candidates, here.decode(files, desk.sandbox, desk.told))
-        skipped += damaged
-        if len({one.label for one, _ in good}) < 2:
-            raise explain(title, [one for one, _ in good], len(candidates), skipped)
-        pictures = here.finish([reading for _, reading in good])
+        outcomes = here.decode(files, desk.sandbox, desk.told)
+        skipped += _damaged(placed, candidates, outcomes)
+        good = [placed[index] for index in outcomes.good().tolist()]
+        if len({one.label for one in good}) < 2:
+            raise explain(title, good, len(candidates), skipped)
+        pictures = here.finish(outcomes)
     evict(desk.store, desk.settings.cache_gb * 10**9)
     desk.told("group", 0, len(good))
-    groups = _groups(pictures, good, desk.told, [str(candidates[one.index].path) for one, _ in good])
+    names = [candidates[one.index].name for one in good]
+    groups = _groups(pictures, outcomes, good, names, desk.told)
     desk.told("group", len(good), len(good))
-    classes = sorted({one.label for one, _ in good})
+    classes = sorted({one.label for one in good})
     number = {label: index for index, label in enumerate(classes)}
-    items = tuple(
-        Item(
-            file=candidates[one.index].file,
-            name=_shown(candidates[one.index].path),
-            label=number[one.label],
-            sha=reading.sha,
-            given=one.given,
-            group=group,
-            width=reading.size[0],
-            height=reading.size[1],
-            length=reading.bytes,
-            **asdict(reading.facts),
-        )
-        for (one, reading), group in zip(good, groups, strict=True)
-    )
+    items = Items(_blocks(outcomes, good, groups, candidates, number))
     return Dataset(
         root=root, title=clean(title), classes=tuple(classes), items=items, skipped=tuple(skipped), notes=gathered.notes
     )
+
+
+def _blocks(
+    outcomes: Outcomes,
+    good: Sequence[Placed],
+    groups: Sequence[int],
+    candidates: Sequence[Found],
+    number: Mapping[str, int],
+) -> Iterator[Block]:
+    """The columns of the dataset's items, block by block."""
+    rows = outcomes.good()
+    for first in range(0, len(good), BLOCK):
+        part = slice(first, first + BLOCK)
+        some, chosen = good[part], rows[part]
+        size = outcomes.column("size")[chosen].tolist()
+        yield {
+            "file": [candidates[one.index].file for one in some],
+            "name": [clean(candidates[one.index].name, 300) for one in some],
+            "label": [number[one.label] for one in some],
+            "sha": [sha.tobytes().hex() for sha in outcomes.column("sha")[chosen]],
+            "given": [one.given for one in some],
+            "group": groups[part],
+            "width": [width for width, _ in size],
+            "height": [height for _, height in size],
+            "length": outcomes.column("bytes")[chosen].tolist(),
+            "taken": outcomes.column("taken")[chosen].tolist(),
+            "quality": outcomes.column("quality")[chosen].tolist(),
+            "mode": [outcomes.word(code) for code in outcomes.column("mode")[chosen].tolist()],
+            "repaired": [outcomes.word(code) for code in outcomes.column("repaired")[chosen].tolist()],
+        }
 
 
 def _without_junk(found: Sequence[Found]) -> tuple[list[Found], list[Skipped]]:
@@ -236,34 +261,30 @@ def _without_junk(found: Sequence[Found]) -> tuple[list[Found], list[Skipped]]:
     return candidates, list(skipped.values())
 
 
-def _sorted_out(
-    placed: Sequence[Placed], candidates: Sequence[Found], readings: Sequence[Reading | BadPicture]
-) -> tuple[list[tuple[Placed, Reading]], list[Skipped]]:
-    good: list[tuple[Placed, Reading]] = []
+def _damaged(placed: Sequence[Placed], candidates: Sequence[Found], outcomes: Outcomes) -> list[Skipped]:
+    """Files that could not be read, then classes of which none could."""
     damaged = []
-    for one, reading in zip(placed, readings, strict=True):
-        if isinstance(reading, BadPicture):
-            path = _shown(candidates[one.index].path)
-            damaged.append(Skipped(path, f"{reading.problem} {reading.remedy}", corrupt=True))
-        else:
-            good.append((one, reading))
-    empty = sorted({one.label for one in placed} - {one.label for one, _ in good})
-    return good, damaged + [Skipped(f"{label}/", "None of its pictures can be read.") for label in empty]
+    for index, bad in outcomes.bad():
+        path = _shown(candidates[placed[index].index].path)
+        damaged.append(Skipped(path, f"{bad.problem} {bad.remedy}", corrupt=True))
+    whole = {placed[index].label for index in outcomes.good().tolist()}
+    empty = sorted({one.label for one in placed} - whole)
+    return damaged + [Skipped(f"{label}/", "None of its pictures can be read.") for label in empty]
 
 
 def _groups(
-    pictures: Pictures, good: Sequence[tuple[Placed, Reading]], told: Progress, names: Sequence[str]
+    pictures: Pictures, outcomes: Outcomes, good: Sequence[Placed], names: Sequence[str], told: Progress
 ) -> list[int]:
     """What no split may part: the same picture twice, to the byte or to the eye; bursts; what the person says."""
-    readings = [reading for _, reading in good]
-    labels = [one.label for one, _ in good]
-    hashes = np.frombuffer(bytes.fromhex("".join(reading.hash for reading in readings)), dtype=np.uint8).reshape(-1, 32)
-    pairs = same([reading.sha for reading in readings])
+    rows = outcomes.good()
+    labels = [one.label for one in good]
+    pairs = same_rows(outcomes.column("sha")[rows])
+    hashes = np.ascontiguousarray(outcomes.column("hash")[rows])
     pairs += lookalikes(pictures, hashes, told=lambda done, total: told("group", done, total))
-    pairs += same_key([one.group for one, _ in good])
+    pairs += same_key([one.group for one in good])
     sure, unsure = by_name(names, labels)
-    bursts = by_time([reading.facts.taken for reading in readings], labels)
-    return grouped(len(readings), pairs + sure + alike(pictures, unsure) + alike(pictures, bursts, MOVED))
+    bursts = by_time(outcomes.column("taken")[rows].tolist(), labels)
+    return grouped(len(rows), pairs + sure + alike(pictures, unsure) + alike(pictures, bursts, MOVED))
 
 
 def _shown(path: PurePosixPath) -> str:

@@ -26,12 +26,20 @@ EXPLAINED = frozenset({".heic", ".heif", ".svg", ".eps"})  # handed to the decod
 WANTED = "Give one folder a class, with the pictures inside: cats/1.jpg, cats/2.jpg, dogs/1.jpg."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Found:
-    """A file below a root, as ``file`` on disk and as ``path`` to the person."""
+    """A file below a root, as ``file`` on disk and as ``name``, a path, to the person."""
 
     file: str
-    path: PurePosixPath
+    name: str
+
+    def __init__(self, file: str, name: PurePosixPath | str) -> None:
+        object.__setattr__(self, "file", file)
+        object.__setattr__(self, "name", file if str(name) == file else str(name))  # mostly one text, kept once
+
+    @property
+    def path(self) -> PurePosixPath:
+        return PurePosixPath(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,41 +89,44 @@ def junk(path: PurePosixPath) -> tuple[str, str] | None:
     return None
 
 
-def arrange(paths: Sequence[PurePosixPath]) -> tuple[list[Placed], list[Skipped]]:
+def arrange(names: Sequence[str]) -> tuple[list[Placed], list[Skipped]]:
     """Each picture's class: the first folder below wrappers and split folders. Deeper folders belong to their class.
+
+    Args:
+        names: paths with "/" between their parts.
 
     Raises:
         BadUpload: two folders would show as the same class.
     """
-    depth = _wrappers(paths)
-    given = _given(paths, depth)
+    folders = list({name.rpartition("/")[0] for name in names})
+    parts = {folder: tuple(folder.split("/")) if folder else () for folder in folders}
+    depth = _wrappers(list(parts.values()))
+    given = _given(list(parts.values()), depth)
+    at = depth + bool(given)
+    shown = shown_labels(sorted({folder[at] for folder in parts.values() if len(folder) > at}))
     placed, skipped = [], []
-    for index, path in enumerate(paths):
-        at = depth + bool(given)
-        if len(path.parts) - 1 > at:
-            placed.append(Placed(index, path.parts[at], given.get(path.parts[depth], "")))
+    for index, name in enumerate(names):
+        folder = parts[name.rpartition("/")[0]]
+        if len(folder) > at:
+            placed.append(Placed(index, shown[folder[at]], given.get(folder[depth], "")))
         else:
-            where = (
-                "directly in a split folder" if given and len(path.parts) - 1 > depth else "outside every class folder"
-            )
-            skipped.append(Skipped(clean(str(path), 300), f"It lies {where}."))
-    shown = shown_labels(sorted({one.label for one in placed}))
-    return [Placed(one.index, shown[one.label], one.given) for one in placed], skipped
+            where = "directly in a split folder" if given and len(folder) > depth else "outside every class folder"
+            skipped.append(Skipped(clean(name, 300), f"It lies {where}."))
+    return placed, skipped
 
 
-def _wrappers(paths: Sequence[PurePosixPath]) -> int:
+def _wrappers(folders: Sequence[tuple[str, ...]]) -> int:
     """How many outer folders hold everything and so say nothing."""
-    folders = [path.parts[:-1] for path in paths]
     depth = 0
     while folders and all(len(folder) > depth + 1 for folder in folders) and len({f[depth] for f in folders}) == 1:
         depth += 1
     return depth
 
 
-def _given(paths: Sequence[PurePosixPath], depth: int) -> dict[str, str]:
+def _given(folders: Sequence[tuple[str, ...]], depth: int) -> dict[str, str]:
     """Top folders that are split folders, and their part; none unless all are, and one has class folders inside."""
-    tops = {path.parts[depth] for path in paths if len(path.parts) - 1 > depth}
-    classed = {path.parts[depth] for path in paths if len(path.parts) - 1 > depth + 1}
+    tops = {folder[depth] for folder in folders if len(folder) > depth}
+    classed = {folder[depth] for folder in folders if len(folder) > depth + 1}
     if not classed or not all(top.lower() in SPLITS for top in tops):
         return {}
     parts = {top: SPLITS[top.lower()] for top in tops}
@@ -153,12 +164,13 @@ def walk(root: Path) -> tuple[list[Found], list[Skipped]]:
                 below.remove(name)
                 skipped.append(Skipped(clean(str(here / name), 300) + "/", why))
         below.sort()
+        prefix = "" if here == PurePosixPath() else f"{here}/"
         for name in sorted(names):
             why = _no_file(Path(folder, name), root)
             if why:
                 skipped.append(Skipped(clean(str(here / name), 300), why))
             else:
-                found.append(Found(str(here / name), here / name))
+                found.append(Found(prefix + name, prefix + name))
         if len(found) > MOST_FILES:
             raise BadUpload(f"There are more than {MOST_FILES} files.", "Choose a smaller folder.")
     return found, skipped

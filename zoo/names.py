@@ -15,6 +15,8 @@ def clean(name: str, longest: int = LONGEST) -> str:
     right-to-left overrides) are left out, and what is longer than ``longest`` ends in an ellipsis and six hex digits
     that keep it distinct. HTML, Markdown and template syntax stay: whoever shows a name escapes it for its own medium.
     """
+    if name.isascii() and name.isprintable() and len(name) <= longest:
+        return name.strip()
     text = "".join(_shown(letter) for letter in unicodedata.normalize("NFC", name)).strip()
     text = unicodedata.normalize("NFC", text)
     if len(text) > longest:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from zoo.errors import BadPicture, BadUpload
 from zoo.sandbox import Progress, Sandbox
 from zoo.settings import usable_cores
 from zoo.store import Store, new_id, read_json, write_json
+from zoo.texts import Texts
 
 SIDE = 320
 MOST_MAPPED = 64 << 20  # bytes of pixels that a process keeps in its memory because it once read them
@@ -40,7 +42,7 @@ _MARK = b"zoopics2"
 class Pictures:
     """(H, W, 3) uint8 pictures by index, read only; ``shas`` are those of the files they were decoded from."""
 
-    def __init__(self, pixels: mmap.mmap | NDArray[np.uint8], spans: NDArray[np.int64], shas: tuple[str, ...]) -> None:
+    def __init__(self, pixels: mmap.mmap | NDArray[np.uint8], spans: NDArray[np.int64], shas: Sequence[str]) -> None:
         self._map = pixels
         self._flat = np.frombuffer(pixels, dtype=np.uint8)
         self._spans = spans
@@ -80,19 +82,41 @@ class Pictures:
         Raises:
             BadUpload: an original is gone, or is not the picture it was.
         """
-        shas = tuple(item.sha for item in dataset.items)
+        shas = dataset.held.texts("sha")
         path = path_of(store, shas, side)
         with store.lock(f"pictures-{path.stem}"):
             return mapped(path, shas) or _seen(path, shas) or _rebuilt(store, dataset, side, told)
 
     def subset(self, rows: Sequence[int]) -> Pictures:
         """The pictures at ``rows``, in that order; no pixel is copied."""
-        return Pictures(self._map, self._spans[np.asarray(rows, dtype=np.int64)], tuple(self.shas[row] for row in rows))
+        return Pictures(
+            self._map, self._spans[np.asarray(rows, dtype=np.int64)], Texts.of(self.shas[row] for row in rows)
+        )
+
+
+class Files(Sequence[Path]):
+    """The paths of ``names`` below ``root``, each made when it is asked for."""
+
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
+        self._root, self._names = root, names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Path]: ...
+    def __getitem__(self, index: int | slice) -> Path | list[Path]:
+        if isinstance(index, slice):
+            return [self._root / name for name in self._names[index]]
+        return self._root / self._names[index]
 
 
 def path_of(store: Store, shas: Sequence[str], side: int) -> Path:
     """Where the pixels of files with these hashes, in this order, are kept."""
-    return store.pictures / f"{hashlib.sha256(''.join(shas).encode()).hexdigest()[:24]}-{side}.bin"
+    joined = shas.joined if isinstance(shas, Texts) else "".join(shas).encode()
+    return store.pictures / f"{hashlib.sha256(joined).hexdigest()[:24]}-{side}.bin"
 
 
 def draft_of(store: Store) -> Path:
@@ -100,10 +124,10 @@ def draft_of(store: Store) -> Path:
     return store.pictures / f".draft-{new_id()}"
 
 
-def finish(draft: Path, path: Path, spans: Sequence[tuple[int, int, int]], shas: tuple[str, ...]) -> Pictures:
+def finish(draft: Path, path: Path, spans: NDArray[np.int64], shas: Sequence[str]) -> Pictures:
     """Close ``draft`` with its index and put it in place, whole. A crash of the machine may lose it, as a cache may."""
     with draft.open("ab") as file:
-        file.write(np.array(spans, dtype="<i8").reshape(-1, 3).tobytes())
+        file.write(spans.astype("<i8").tobytes())
         file.write(_END.pack(_MARK, len(spans)))
     found = mapped(draft, shas)
     os.replace(draft, path)
@@ -112,7 +136,7 @@ def finish(draft: Path, path: Path, spans: Sequence[tuple[int, int, int]], shas:
     return found
 
 
-def mapped(path: Path, shas: tuple[str, ...]) -> Pictures | None:
+def mapped(path: Path, shas: Sequence[str]) -> Pictures | None:
     """What ``finish`` wrote at ``path``; None where that is missing or damaged. It counts as used now."""
     try:
         with path.open("rb") as file:
@@ -133,7 +157,7 @@ def mapped(path: Path, shas: tuple[str, ...]) -> Pictures | None:
 
 def see(store: Store, old: Dataset, new: Dataset) -> None:
     """Let ``new``, edited from ``old``, look at the pixels of ``old`` wherever they are decoded; none is copied."""
-    shas, before = tuple(item.sha for item in new.items), tuple(item.sha for item in old.items)
+    shas, before = new.held.texts("sha"), old.held.texts("sha")
     row = {sha: index for index, sha in enumerate(before)}
     if shas == before or not row.keys() >= set(shas):
         return
@@ -149,7 +173,7 @@ def see(store: Store, old: Dataset, new: Dataset) -> None:
         write_json(path.with_suffix(".view"), {"of": base, "count": count, "rows": [rows[row[sha]] for sha in shas]})
 
 
-def _seen(path: Path, shas: tuple[str, ...]) -> Pictures | None:
+def _seen(path: Path, shas: Sequence[str]) -> Pictures | None:
     """What ``see`` arranged; None where it did not, or where those pixels are gone."""
     seen = read_json(path.with_suffix(".view"))
     base = None if seen is None else mapped(path.parent / seen["of"], ("",) * seen["count"])
@@ -161,20 +185,21 @@ def _seen(path: Path, shas: tuple[str, ...]) -> Pictures | None:
 
 
 def _rebuilt(store: Store, dataset: Dataset, side: int, told: Progress) -> Pictures:
-    shas = tuple(item.sha for item in dataset.items)
+    held = dataset.held
+    shas, files, names = (held.texts(name) for name in ("sha", "file", "name"))
     draft = draft_of(store)
     try:
         with Sandbox(usable_cores()) as sandbox:
-            readings = sandbox.decode([dataset.root / item.file for item in dataset.items], draft, side, told)
-        good = [_still(reading, item.sha, item.name) for reading, item in zip(readings, dataset.items, strict=True)]
-        return finish(draft, path_of(store, shas, side), [reading.span for reading in good], shas)
+            readings = sandbox.decode(Files(dataset.root, files), draft, side, told)
+        for reading, sha, name in zip(readings, shas, names, strict=True):
+            _check(reading, sha, name)
+        return finish(draft, path_of(store, shas, side), readings.column("span"), shas)
     finally:
         draft.unlink(missing_ok=True)
 
 
-def _still(reading: Reading | BadPicture, sha: str, name: str) -> Reading:
+def _check(reading: Reading | BadPicture, sha: str, name: str) -> None:
     if isinstance(reading, BadPicture):
         raise BadUpload(f"{name!r} can no longer be read. {reading.problem}", "Give the pictures again.")
     if reading.sha != sha:
         raise BadUpload(f"{name!r} is another picture than when it was read first.", "Give the pictures again.")
-    return reading

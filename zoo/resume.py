@@ -12,27 +12,29 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+import numpy as np
 from filelock import Timeout
+from numpy.typing import NDArray
 from PIL import __version__ as pillow
 
 from zoo.answers import Reading, stored
 from zoo.errors import BadPicture, BadUpload, Cancelled, StudioError
 from zoo.facts import Facts
+from zoo.outcomes import Outcome, Outcomes
 from zoo.pictures import SIDE, Pictures, draft_of, finish, mapped, path_of
 from zoo.room import make_room
 from zoo.sandbox import FULL, Progress, Sandbox
 from zoo.store import Store
+from zoo.texts import Texts
 
 RULES = 2  # raised when decoding a file gives other pixels, facts or hashes than before
 SAMPLES = (8, 64)  # pictures from which the room that all need is forecast, and forecast better
+MARK = 16  # bytes of what a file is known by
 EVERY = 64  # pictures after which lines are sure to be in the file
-
-Outcome = Reading | BadPicture
 
 
 class Bench:
@@ -47,34 +49,37 @@ class Bench:
         self._draft = store.pictures / f".draft-{key}" if key else draft_of(store)
         self._lines: IO[str] | None = None
         self._unsure = 0
-        self._marks: list[str] = []
+        self._marks = np.zeros((0, MARK), dtype=np.uint8)
         self._done: Pictures | None = None
 
-    def decode(self, files: Sequence[Path], sandbox: Sandbox, told: Progress) -> list[Outcome]:
+    def decode(self, files: Sequence[Path], sandbox: Sandbox, told: Progress) -> Outcomes:
         """What each of ``files`` gives, decoded now or before.
 
         Raises:
             BadUpload: the disk has not the room.
         """
-        self._marks = [""] * len(files) if self._own else [_mark(path) for path in files]
-        known, source = self._recall(files)
-        if len(known) == len(files) and source:
-            readings = [known[index] for index in range(len(files))]
-            self._done = _as_they_are(self._store, source, readings)
+        told("decode", 0, len(files))
+        self._marks = np.zeros((len(files), MARK), dtype=np.uint8)
+        if not self._own:
+            for index, path in enumerate(files):
+                self._marks[index] = np.frombuffer(_mark(path), dtype=np.uint8)
+        known, source = self._recall(files, told)
+        if known.known == len(files) and source:
+            self._done = _as_they_are(self._store, source, known)
             if self._done is not None:
                 told("decode", len(files), len(files))
-                return readings
+                return known
         self._open(known, source)
         self._forecast(files, known, sandbox, told)
         return sandbox.decode(files, self._draft, SIDE, told, known, self._note)
 
-    def finish(self, readings: Sequence[Reading]) -> Pictures:
-        """The pixels of ``readings``, put in place."""
+    def finish(self, outcomes: Outcomes) -> Pictures:
+        """The pixels of those that could be read, put in place."""
         if self._done is not None:
             return self._done
-        shas = tuple(reading.sha for reading in readings)
+        shas = _shas(outcomes)
         path = path_of(self._store, shas, SIDE)
-        pictures = finish(self._draft, path, [reading.span for reading in readings], shas)
+        pictures = finish(self._draft, path, outcomes.column("span")[outcomes.good()], shas)
         self._write({"pixels": path.name, "is": _identity(path)})
         return pictures
 
@@ -92,55 +97,58 @@ class Bench:
         if not self._path:
             self._draft.unlink(missing_ok=True)
 
-    def _recall(self, files: Sequence[Path]) -> tuple[dict[int, Outcome], Path | None]:
+    def _recall(self, files: Sequence[Path], told: Progress) -> tuple[Outcomes, Path | None]:
         """What the journal knows of ``files``, and the finished file that has the pixels, if it is not the draft."""
+        known = Outcomes(len(files))
         pixels = _header(self._path) if self._path else {}
         file = self._store.pictures / str(pixels.get("pixels"))
         if not self._path or not file.is_file():
-            return {}, None
+            return known, None
         half = file == self._draft and pixels.get("boot") == _boot()
         if not half and pixels.get("is") != _identity(file):
-            return {}, None
-        places: dict[str, list[int]] = {}
-        for index, mark in enumerate([_content(path) for path in files] if self._own else self._marks):
-            places.setdefault(mark, []).append(index)
+            return known, None
+        places = _Places(_contents(files, told) if self._own else self._marks)
         most, by = file.stat().st_size, "sha" if self._own else "mark"
-        known: dict[int, Outcome] = {}
-        for line in _journal(self._path):
-            mark = str(line.get(by, ""))
-            if mark and mark in places and (outcome := _outcome(line, most)) is not None:
-                known.update(dict.fromkeys(places[mark], outcome))
+        for number, line in enumerate(_journal(self._path)):
+            found = places.of(str(line.get(by, "")))
+            if found and (outcome := _outcome(line, most)) is not None:
+                for index in found:
+                    known[index] = outcome
+            if number % EVERY == 0:
+                told("decode", known.known, len(files))
         return known, None if half else file
 
-    def _open(self, known: dict[int, Outcome], source: Path | None) -> None:
+    def _open(self, known: Outcomes, source: Path | None) -> None:
         """Begin the journal, or go on with it; what is known of a finished file is copied out of it."""
-        if not known or source:
+        if not known.known or source:
             self._draft.unlink(missing_ok=True)
         if self._path:
-            self._lines = self._path.open("a" if known and not source else "w", encoding="utf-8")
+            self._lines = self._path.open("a" if known.known and not source else "w", encoding="utf-8")
             self._lines.write("\n")  # ends a line that was cut off
         self._write({"pixels": self._draft.name, "boot": _boot()})
         if source:
             with source.open("rb") as old, self._draft.open("ab") as new:
-                known.update({index: _copied(outcome, old, new) for index, outcome in known.items()})
-            for index, outcome in known.items():
-                self._note(index, outcome)
+                for index in known.good().tolist():
+                    known.moved(index, _copied(known.column("span")[index].tolist(), old, new))
+            for index in range(len(known)):
+                if known.has(index):
+                    self._note(index, known[index])
 
-    def _forecast(self, files: Sequence[Path], known: dict[int, Outcome], sandbox: Sandbox, told: Progress) -> None:
+    def _forecast(self, files: Sequence[Path], known: Outcomes, sandbox: Sandbox, told: Progress) -> None:
         """Refuse what will not fit, after decoding a few pictures from everywhere, and again after some more."""
         for some in SAMPLES:
-            missing = [index for index in range(len(files)) if index not in known]
+            missing = known.missing()
             if len(missing) <= SAMPLES[-1]:
                 return
             before = self._draft.stat().st_size if self._draft.exists() else 0
-            self._sample(files, missing[:: len(missing) // some][:some], known, sandbox, told)
+            self._sample(files, missing[:: len(missing) // some][:some].tolist(), known, sandbox, told)
             each = (self._draft.stat().st_size - before) / some
-            make_room(self._store, int(each * (len(files) - len(known))), f"Decoded, these {len(files):,} pictures")
+            make_room(self._store, int(each * (len(files) - known.known)), f"Decoded, these {len(files):,} pictures")
 
     def _sample(
-        self, files: Sequence[Path], chosen: list[int], known: dict[int, Outcome], sandbox: Sandbox, told: Progress
+        self, files: Sequence[Path], chosen: list[int], known: Outcomes, sandbox: Sandbox, told: Progress
     ) -> None:
-        there = len(known)
+        there = known.known
         some = sandbox.decode(
             [files[index] for index in chosen],
             self._draft,
@@ -148,10 +156,11 @@ class Bench:
             lambda stage, done, _: told(stage, there + done, len(files)),
             keep=lambda place, outcome: self._note(chosen[place], outcome),
         )
-        known.update(zip(chosen, some, strict=True))
+        for index, outcome in zip(chosen, some, strict=True):
+            known[index] = outcome
 
     def _note(self, index: int, outcome: Outcome) -> None:
-        mark = self._marks[index]
+        mark = self._marks[index].tobytes().hex() if self._marks[index].any() else ""
         if isinstance(outcome, BadPicture):
             if mark:
                 self._write({"mark": mark, "problem": outcome.problem, "remedy": outcome.remedy})
@@ -207,20 +216,46 @@ def bench(store: Store, name: str, own: bool) -> Iterator[Bench]:
             made.close()
 
 
-def _as_they_are(store: Store, source: Path, readings: Sequence[Outcome]) -> Pictures | None:
-    """The finished file ``source``, if it holds exactly ``readings``, in their order."""
-    shas = tuple(reading.sha for reading in readings if isinstance(reading, Reading))
+class _Places:
+    """Where in a long list of (N, D) bytes something is, without an object for each."""
+
+    def __init__(self, keys: NDArray[np.uint8]) -> None:
+        self._keys = keys
+        self._starts = np.ascontiguousarray(keys[:, :8]).view(np.uint64).ravel()
+        self._order = np.argsort(self._starts, kind="stable")
+        self._sorted = self._starts[self._order]
+
+    def of(self, key: str) -> list[int]:
+        """Indices of ``key``, in hex; none for one that is no key, or nothing but zeros."""
+        try:
+            wanted = np.frombuffer(bytes.fromhex(key), dtype=np.uint8)
+        except ValueError:
+            return []
+        if wanted.shape != self._keys.shape[1:] or not wanted.any():
+            return []
+        first, last = (np.searchsorted(self._sorted, wanted[:8].view(np.uint64)[0], side) for side in ("left", "right"))
+        near = self._order[first:last]
+        return [int(index) for index in near[(self._keys[near] == wanted).all(axis=1)]]
+
+
+def _shas(outcomes: Outcomes) -> Texts:
+    shas = outcomes.column("sha")
+    return Texts.of(shas[index].tobytes().hex() for index in outcomes.good())
+
+
+def _as_they_are(store: Store, source: Path, outcomes: Outcomes) -> Pictures | None:
+    """The finished file ``source``, if it holds exactly what could be read, in its order."""
+    shas = _shas(outcomes)
     return mapped(source, shas) if source == path_of(store, shas, SIDE) else None
 
 
-def _copied(outcome: Outcome, old: BinaryIO, new: BinaryIO) -> Outcome:
-    if isinstance(outcome, BadPicture):
-        return outcome
-    offset, height, width = outcome.span
+def _copied(span: Sequence[int], old: BinaryIO, new: BinaryIO) -> int:
+    """Where in ``new`` the pixels lie now that were at ``span`` in ``old``."""
+    offset, height, width = span
     old.seek(offset)
     place = new.tell()
     new.write(old.read(stored(height, width)))
-    return replace(outcome, span=(place, height, width))
+    return place
 
 
 def _journal(path: Path) -> Iterator[dict[str, Any]]:
@@ -256,21 +291,25 @@ def _outcome(line: dict[str, Any], most: int) -> Outcome | None:
         return None
 
 
-def _mark(path: Path) -> str:
-    """By what a file is known again; "" where it is not there. Whoever changes a file changes its ctime."""
+def _mark(path: Path) -> bytes:
+    """By what a file is known again; zeros where it is not there. Whoever changes a file changes its ctime."""
     try:
         found = path.stat()
     except (OSError, ValueError):
-        return ""
-    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {path.name}"
+        return bytes(MARK)
+    said = f"{found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {path.name}"
+    return hashlib.blake2b(said.encode(errors="surrogatepass"), digest_size=MARK).digest()
 
 
-def _content(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
+def _contents(files: Sequence[Path], told: Progress) -> NDArray[np.uint8]:
+    """(N, 32) SHA-256 of each, zeros where it cannot be read."""
+    found = np.zeros((len(files), 32), dtype=np.uint8)
+    for index, path in enumerate(files):
+        with suppress(OSError), path.open("rb") as file:
+            found[index] = np.frombuffer(hashlib.file_digest(file, "sha256").digest(), dtype=np.uint8)
+        if index % EVERY == 0:
+            told("decode", 0, len(files))
+    return found
 
 
 def _identity(path: Path) -> list[int] | None:

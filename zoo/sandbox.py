@@ -10,16 +10,16 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from zoo import handing
-from zoo.answers import Died, Reading, Unpacked, heard, own_name
+from zoo.answers import Died, Unpacked, heard, own_name
 from zoo.confine import NOBODY
 from zoo.errors import BadPicture, BadUpload
+from zoo.outcomes import Outcome, Outcomes
 from zoo.settings import child_environment
 
 Progress = Callable[[str, int, int], None]
@@ -105,35 +105,35 @@ class Sandbox:
         into: Path,
         side: int,
         told: Progress,
-        known: Mapping[int, Reading | BadPicture] = MappingProxyType({}),
-        keep: Callable[[int, Reading | BadPicture], None] = lambda _index, _reading: None,
-    ) -> list[Reading | BadPicture]:
+        known: Outcomes | None = None,
+        keep: Callable[[int, Outcome], None] = lambda _index, _reading: None,
+    ) -> Outcomes:
         """Decode ``files``, their pixels going to the end of the file ``into``; what each gave, in order.
 
-        A child that dies or hangs takes nothing with it but the picture it died of. Those ``known`` by their index
-        are not decoded; ``keep`` is called with what each other gives, as it comes.
+        A child that dies or hangs takes nothing with it but the picture it died of. Those ``known`` are not decoded,
+        the others join them; ``keep`` is called with what each other gives, as it comes.
         """
-        found = dict(known)
+        found = Outcomes(len(files)) if known is None else known
         into.touch()
 
         def waiting() -> None:
-            told("decode", len(found), len(files))
+            told("decode", found.known, len(files))
 
-        def listed(index: int, reading: Reading | BadPicture) -> None:
+        def listed(index: int, reading: Outcome) -> None:
             found[index] = reading
             keep(index, reading)
             waiting()
 
-        todo = [index for index in range(len(files)) if index not in found]
+        todo = found.missing()
         for start in range(0, len(todo), SHARD):
-            rest = todo[start : start + SHARD]
+            rest = todo[start : start + SHARD].tolist()
             while rest:
                 suspects = self._decode_some(files, rest, into, side, listed, waiting)
                 for index in suspects:  # each alone: those that end the child again are the ones to leave out
-                    if index not in found and self._decode_some(files, [index], into, side, listed, waiting):
+                    if not found.has(index) and self._decode_some(files, [index], into, side, listed, waiting):
                         listed(index, BadPicture(*CRASHED))
-                rest = [index for index in rest if index not in found]
-        return [found[index] for index in range(len(files))]
+                rest = [index for index in rest if not found.has(index)]
+        return found
 
     def _decode_some(
         self,
@@ -141,7 +141,7 @@ class Sandbox:
         indices: list[int],
         into: Path,
         side: int,
-        listed: Callable[[int, Reading | BadPicture], None],
+        listed: Callable[[int, Outcome], None],
         waiting: Callable[[], None],
     ) -> list[int]:
         """Decode ``indices``; where the child died, those it had begun and not ended, or the first that was left."""

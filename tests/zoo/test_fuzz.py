@@ -169,7 +169,7 @@ paths = st.lists(st.lists(parts, min_size=1, max_size=4).map(lambda p: PurePosix
 @given(paths)
 def test_every_path_gets_a_class_or_a_reason(found: list[PurePosixPath]) -> None:
     candidates = [path for path in found if junk(path) is None]
-    placed, skipped = arrange(candidates)
+    placed, skipped = arrange([str(path) for path in candidates])
     assert len(placed) + len(skipped) == len(candidates)
     assert {one.given for one in placed} <= {"", "train", "val", "test"}
     assert all(one.label in candidates[one.index].parts for one in placed)

@@ -18,6 +18,7 @@ from PIL import Image
 from zoo.answers import Reading
 from zoo.decode import Decoded, decode
 from zoo.errors import BadPicture, Cancelled
+from zoo.outcomes import Outcomes
 from zoo.sandbox import Sandbox
 
 PictureFolder = Callable[..., Path]
@@ -180,8 +181,11 @@ def test_what_is_known_is_not_decoded_and_what_is_new_is_kept(picture_folder: Pi
     with Sandbox(threads=1) as sandbox:
         first = sandbox.decode(files[:2], tmp_path / "pixels", 32, lambda *_: None)
         files[0].unlink()
-        both = sandbox.decode(files, tmp_path / "pixels", 32, lambda *_: None, dict(enumerate(first)), kept.__setitem__)
-    assert both[:2] == first
+        known = Outcomes(4)
+        for index, outcome in enumerate(first):
+            known[index] = outcome
+        both = sandbox.decode(files, tmp_path / "pixels", 32, lambda *_: None, known, kept.__setitem__)
+    assert both[:2] == first[:]
     assert kept == {2: both[2], 3: both[3]}
 
 
