@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def work(chosen: argparse.Namespace, settings: Settings) -> None:
     try:
         with FileLock(folder.path / ".lock", timeout=10):  # never two workers in one folder
             _carry_out_and_tell(folder, settings)
+            _make_quick(folder, settings)
     except Timeout:
         raise BadPlan("Another worker is at this run.", "Wait for it, or stop the run first.") from None
 
@@ -55,6 +57,15 @@ def _carry_out_and_tell(folder: RunFolder, settings: Settings) -> None:
             raise
         _tell_failure(folder, told)
         raise told from error
+
+
+def _make_quick(folder: RunFolder, settings: Settings) -> None:
+    """Let the classifier answer without torch, so that the page waits for nothing; the run has told its end already."""
+    from trainer.served import make
+
+    with suppress(StudioError, OSError, MemoryError, RuntimeError):  # then the page makes it so, or says why not
+        if folder.classifier.is_dir():
+            make(Store(settings.home), folder.classifier, settings.threads)
 
 
 def _tell_failure(folder: RunFolder, told: StudioError) -> None:

@@ -27,7 +27,7 @@ ADDRESS = """(id) => { const here = new URL(location.href);
 def build(settings: Settings, *, local: bool) -> gr.Blocks:
     """The page, ready to launch; ``local`` says that only this computer can reach it."""
     store = Store(settings.home)
-    runs, comparisons, shelf = Runs(store, settings), Comparisons(store, settings), Shelf()
+    runs, comparisons, shelf = Runs(store, settings), Comparisons(store, settings), Shelf(store, settings)
 
     def finished() -> list[dict[str, Any]]:
         return [outcome for run in runs.list() if (outcome := run.outcome)]

@@ -1,44 +1,79 @@
-"""Classifiers kept ready in memory, the last few used: the first answer loads one, the next ones are quick."""
+"""Classifiers kept ready to answer, the last few used, none of them with torch in the page's process."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from trainer.classifier import Classifier
+from trainer import served
+from trainer.answering import Child
+from trainer.served import Served
+from zoo.background import ROOT
+from zoo.errors import BadClassifier
+from zoo.settings import Settings, child_environment
+from zoo.store import Store
 
 PLACES = 2
+PATIENCE = 600  # seconds for a classifier to be made ready
 
 
 class Shelf:
-    """At most ``PLACES`` loaded classifiers. Loading is what brings torch into the page's process."""
+    """At most ``PLACES`` opened classifiers.
 
-    def __init__(self) -> None:
-        self._ready: OrderedDict[tuple[Path, float], Classifier] = OrderedDict()
+    A finished run's was made ready by its worker; another is made so by a process that imports torch, once. Where that
+    cannot be, a process that keeps torch answers.
+    """
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store, self._settings = store, settings
+        self._ready: OrderedDict[tuple[Path, float], Served | Child] = OrderedDict()
         self._turn = threading.Lock()
 
     def __contains__(self, folder: Path) -> bool:
         return self._key(folder) in self._ready
 
-    def get(self, folder: Path) -> Classifier:
+    def get(self, folder: Path) -> Served | Child:
         """The classifier saved in ``folder``.
 
         Raises:
             BadClassifier: there is none, or it is damaged.
         """
-        from trainer.classifier import Classifier
-
         key = self._key(folder)
         with self._turn:
             if key not in self._ready:
-                self._ready[key] = Classifier.load(folder)
+                self._ready[key] = self._opened(folder)
             self._ready.move_to_end(key)
             while len(self._ready) > PLACES:
-                self._ready.popitem(last=False)
+                _, last = self._ready.popitem(last=False)
+                if isinstance(last, Child):
+                    last.close()
             return self._ready[key]
+
+    def _opened(self, folder: Path) -> Served | Child:
+        threads = self._settings.threads
+        known = served.known(self._store, folder, threads)
+        if known is None and not served.impossible(self._store, folder):
+            self._make(folder)
+            known = served.known(self._store, folder, threads)
+        return known or Child(folder, self._store.root)
+
+    def _make(self, folder: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "trainer", "ready", str(folder), "--home", str(self._store.root)],
+            cwd=ROOT,
+            env=child_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        if done.returncode:
+            why = (done.stderr.strip().splitlines() or ["It cannot be read."])[-1]
+            raise BadClassifier(why[:300], "Choose another classifier.")
 
     @staticmethod
     def _key(folder: Path) -> tuple[Path, float]:
