@@ -101,7 +101,15 @@ def release() -> None:
     gc.collect()
     clear_device_cache()
     if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim"):
-        ctypes.CDLL(None).malloc_trim(0)  # glibc keeps freed memory otherwise, as ``keep_freed_memory`` told it to
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def keep_nothing() -> None:
+    """Undo ``zoo.forward.keep_freed_memory``: what is kept in pieces of one size is missing for those of another."""
+    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
+        trim_threshold, mmap_threshold = -1, -3  # from <malloc.h>
+        ctypes.CDLL(None).mallopt(mmap_threshold, 128 << 10)
+        ctypes.CDLL(None).mallopt(trim_threshold, 128 << 10)
 
 
 def pieces_of(folder: Path) -> int:

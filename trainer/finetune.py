@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from trainer.acceleration import (
     accelerator_for,
     compiles,
+    keep_nothing,
     lighten,
     note_pieces,
     out_of_memory,
@@ -256,6 +257,7 @@ class _Tuning:
             StudioError: several processes train, and the others wait for this one.
         """
         self.optimizer.zero_grad()
+        keep_nothing()
         release()
         at = self.at
         at.pieces *= 2

@@ -1,0 +1,193 @@
+"""The training loop on a tiny network: what its knobs change, and what may not change anything."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import drawn
+from trainer.acceleration import keep_nothing, release
+from trainer.augmentation import Augmentation, preview
+from trainer.events import Epoch, Event, Noted, Started, Step, Stopped
+from trainer.finetune import finetune
+from trainer.job import Job
+from trainer.plan import Plan
+from zoo.errors import BadPlan
+from zoo.intake import intake
+from zoo.settings import Settings
+from zoo.store import Store
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NETWORK = "test_efficientnet.r160_in1k"
+CLASSES = (24, 12, 12)
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """Forty-eight small pictures, half of them of one class, and a tiny network with random weights."""
+    import timm
+    import torch
+    from safetensors.torch import save_file
+
+    settings = Settings(home=tmp_path_factory.mktemp("home"), offline=True, threads=1)
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    weights = settings.home / "models" / NETWORK / "model.safetensors"
+    weights.parent.mkdir(parents=True)
+    save_file(timm.create_model(NETWORK, pretrained=False).state_dict(), weights)
+    top = tmp_path_factory.mktemp("pictures")
+    for kind, count in enumerate(CLASSES):
+        (top / f"class_{kind}").mkdir()
+        for number in range(count):
+            drawn(kind, number).save(top / f"class_{kind}" / f"{number}.png")
+    store = Store(settings.home)
+    dataset = intake(top, store, settings)
+    plan = Plan(
+        dataset=dataset.id, backbone=f"timm/{NETWORK}", strategy="full", epochs=2, batch=8, patience=0,
+        learning_rate=1e-3, label_smoothing=0.1,
+    )  # fmt: skip
+    return Job(plan, dataset, store, settings, store.root, lambda: False)
+
+
+class Trained:
+    """A finished or stopped fine-tuning: its events, and the network's weights."""
+
+    def __init__(self, job: Job, events: list[Event], network: nn.Module | None) -> None:
+        self.job, self.events = job, events
+        self.state = {} if network is None else {name: value.clone() for name, value in network.state_dict().items()}
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def losses(self) -> list[float]:
+        return [step.loss for step in self.of(Step)]
+
+    def equals(self, other: Trained) -> bool:
+        return all((value == other.state[name]).all() for name, value in self.state.items())
+
+
+@pytest.fixture
+def train(job: Job, tmp_path: Path) -> Callable[..., Trained]:
+    """``train(**changes)`` of the plan, ``train(again=earlier)`` from its checkpoint, ``stop_at`` a step."""
+
+    def run(again: Trained | None = None, stop_at: int | None = None, **changes: Any) -> Trained:
+        import torch
+
+        folder = again.job.folder if again else tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir(exist_ok=True)
+        steps: list[int] = []
+        stop = lambda: stop_at is not None and len(steps) >= stop_at  # noqa: E731
+        mine = replace(job, plan=replace(again.job.plan if again else job.plan, **changes), folder=folder, stop=stop)
+        torch.manual_seed(0)  # for the head's start
+        network = mine.backbone.network(len(CLASSES)).requires_grad_(True)
+        events: list[Event] = []
+        made: nn.Module | None = None
+        for event in finetune(mine, network):
+            if isinstance(event, Step):
+                steps.append(event.step)
+            if isinstance(event, Event):
+                events.append(event)
+            else:
+                made = event
+        return Trained(mine, events, made)
+
+    return run
+
+
+@contextmanager
+def less_memory(megabytes: int) -> Iterator[None]:
+    """Within, this process gets so much more memory than it has and no more."""
+    keep_nothing()
+    release()
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (megabytes << 20), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.slow
+def test_a_run_stopped_and_resumed_ends_to_the_bit_where_an_undisturbed_does(train: Callable[..., Trained]) -> None:
+    knobs = {
+        "mixup": 0.2, "rotate": 20.0, "framing": "squash", "balance": "sample", "accumulate": 2, "batch": 4,
+        "epochs": 3,
+    }  # fmt: skip
+    whole = train(**knobs)
+    first = train(stop_at=3, **knobs)
+    assert first.of(Stopped)
+    second = train(again=first)
+    assert second.of(Started)[0].step == 3
+    assert first.losses + second.losses == whole.losses
+    assert second.equals(whole)
+    assert {event.epoch for event in whole.of(Epoch)} == {1, 2, 3}
+
+
+@pytest.mark.slow
+def test_pieces_and_accumulation_leave_the_loss_curve_alone(train: Callable[..., Trained]) -> None:
+    whole, parted = train(), train(batch=4, accumulate=2)
+    assert parted.losses == pytest.approx(whole.losses, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_where_memory_runs_out_the_step_is_begun_again_in_smaller_pieces(train: Callable[..., Trained]) -> None:
+    with less_memory(64):
+        spared = train(epochs=1, batch=24)
+    whole = train(epochs=1, batch=24)
+    notes = [event.message for event in spared.of(Noted) if "Memory ran out" in event.message]
+    assert all("its 24 pictures" in note for note in notes)
+    assert notes
+    assert spared.losses == pytest.approx(whole.losses, rel=1e-4)
+
+
+def test_a_squashed_picture_keeps_its_ends_in_training_in_features_and_in_the_preview(job: Job) -> None:
+    squashed = replace(job, plan=replace(job.plan, framing="squash", crop=0.9, flip=False))
+    assert squashed.preprocessing.squash
+    rows = np.arange(4)
+    assert not np.allclose(squashed.extractor.rows(rows).head, job.extractor.rows(rows).head)
+    assert squashed.extractor.card.preprocessing == squashed.preprocessing
+    long = np.zeros((40, 400, 3), np.uint8)
+    long[:, :20] = long[:, -20:] = 255  # what a centre crop never shows
+    seen = Augmentation(squashed.preprocessing, 0.9, flip=False)(long, np.random.default_rng(0))
+    assert seen[:, :5].max() > 200 < seen[:, -5:].max()
+    assert Augmentation(job.preprocessing, 1.0, flip=False)(long, np.random.default_rng(0)).max() == 0
+    shown = preview(squashed, [0, 1], versions=2)
+    assert [[each.shape for each in row] for row in shown] == [[(160, 160, 3)] * 3] * 2
+
+
+def test_losses_of_rare_classes_weigh_more_and_blended_pictures_are_called_both(job: Job) -> None:
+    import torch
+
+    from trainer.loss import Loss, Target, blended
+
+    y = np.array([0, 0, 0, 1])
+    said, truth = torch.zeros(4, 2), torch.from_numpy(y)
+    even = Loss(job.plan, y, 2, said.device)(said, Target(truth))
+    weighed = Loss(replace(job.plan, balance="weights"), y, 2, said.device)(said, Target(truth))
+    assert weighed.mean().item() == pytest.approx(even.mean().item())
+    assert weighed[3].item() == pytest.approx(3 * weighed[0].item())
+    x = torch.eye(4)
+    mixed, target = blended(x, truth, 1.0, (0, 1))
+    assert mixed.sum(1).tolist() == pytest.approx([1] * 4)
+    assert torch.equal(mixed, blended(x, truth, 1.0, (0, 1))[0])
+    assert 0.5 <= target.share < 1
+    assert not torch.equal(mixed, blended(x, truth, 1.0, (0, 2))[0])
+
+
+def test_an_unfitting_knob_is_said_before_training(
+    train: Callable[..., Trained], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.acceleration.find_spec", lambda name: None)
+    with pytest.raises(BadPlan, match="trackio is not installed"):
+        train(tracker="trackio")
