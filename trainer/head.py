@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from trainer.evaluation import fit_temperature
 from trainer.events import Epoch
 from zoo.errors import BadPlan
+from zoo.judging import few_threads
 from zoo.probe import accuracy_interval
 from zoo.resample import balanced
 
@@ -68,10 +69,13 @@ def fit_head(
     """
     if len(np.unique(y)) < 2:
         raise BadPlan("Only one class has pictures to train on.", "Put pictures of every class into the training part.")
+    import sklearn.linear_model  # noqa: F401 - brings SciPy's linear algebra, whose threads are limited once it is there
+
     mean = x.mean(axis=0, dtype=np.float64)
     scale = float(np.sqrt(((x - mean) ** 2).sum(axis=1).mean())) or 1.0
     z = (x - mean) / scale
-    u, s, vt = np.linalg.svd(z, full_matrices=False)
+    with few_threads(len(y)):
+        u, s, vt = np.linalg.svd(z, full_matrices=False)
     spanned = u * s  # (N, min(N, D)): the same points in fewer coordinates
     kinds: list[tuple[Rows, Fit]] = [(spanned, partial(_regression, strength)) for strength in STRENGTHS]
     kinds.append((z, _discriminant))
@@ -79,10 +83,11 @@ def fit_head(
     tried: list[_Tried] = []
     for number in range(1, CANDIDATES + 1):
         begun = time.perf_counter()
-        if number <= len(kinds):
-            tried.append(_tried(*kinds[number - 1], y, fold, classes))
-        else:
-            tried.append(_mean(min(tried[:-1], key=lambda one: one.loss), tried[-1], y))
+        with few_threads(len(y)):
+            if number <= len(kinds):
+                tried.append(_tried(*kinds[number - 1], y, fold, classes))
+            else:
+                tried.append(_mean(min(tried[:-1], key=lambda one: one.loss), tried[-1], y))
         right = tried[-1].without.argmax(axis=1) == y
         yield Epoch(
             epoch=number,
@@ -99,7 +104,8 @@ def fit_head(
     weight, bias = np.zeros((classes, x.shape[1])), np.zeros(classes)
     for (rows, fit), part in zip(kinds, tried, strict=False):
         if part in best.parts or part is best:
-            w, b = (values / part.temperature for values in fit(rows, y, classes))
+            with few_threads(len(y)):
+                w, b = (values / part.temperature for values in fit(rows, y, classes))
             weight, bias = weight + (w if rows is z else w @ vt), bias + b
     count = max(len(best.parts), 1)
     weight, bias = weight / scale / count / best.scale, bias / count / best.scale

@@ -22,6 +22,7 @@ from zoo.dataset import Dataset, split
 from zoo.errors import BadUpload
 from zoo.features import Extractor
 from zoo.forward import forward
+from zoo.judging import few_threads
 from zoo.pictures import SIDE, Pictures
 from zoo.probe import even, ridge
 from zoo.runtime import Runtime
@@ -94,7 +95,9 @@ def measure(dataset: Dataset, backbone: str, store: Store, settings: Settings, s
         )
     card = sources.card(backbone, settings)
     extractor = Extractor(card, dataset, store, settings, expected=len(dataset))
-    probe = _Ridge(extractor.rows(pool[~held]).head, y[~held], len(dataset.classes))
+    learned = extractor.rows(pool[~held]).head
+    with few_threads(len(pool)):
+        probe = _Ridge(learned, y[~held], len(dataset.classes))
     as_they_are = probe.right(extractor.rows(pool[held]).head, y[held])
     share = (as_they_are.sum() + 1) / (len(as_they_are) + 2)  # never an error of nothing
     error = float(np.sqrt(share * (1 - share) / len(as_they_are)))

@@ -28,6 +28,7 @@ from trainer.novelty import Gate, fit_gate
 from trainer.strategies import strategy
 from zoo.dataset import PARTS, Part
 from zoo.forward import keep_freed_memory, use_threads
+from zoo.judging import few_threads
 from zoo.settings import Settings, launched_rank
 from zoo.store import write_json
 
@@ -58,7 +59,8 @@ def work(run_dir: Path, settings: Settings) -> None:
             if isinstance(event, Stopped):
                 return
     if trained is not None and first:
-        folder.log.append(_finish(job, trained, begun))
+        with few_threads(len(job.dataset)):
+            folder.log.append(_finish(job, trained, begun))
 
 
 def _finish(job: Job, trained: Trained, begun: float) -> Finished:
