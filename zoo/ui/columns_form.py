@@ -42,7 +42,7 @@ class Chooser:
         with gr.Column(visible=False, elem_classes="tz-columns") as box:
             said = gr.HTML()
             with gr.Row():
-                picks = [gr.Dropdown(label=name, filterable=False, min_width=150) for name in NAMES]
+                picks = [gr.Dropdown(label=name, filterable=False, min_width=230) for name in NAMES]
             read = gr.Button("Read the table", variant="primary")
         return cls(box, said, picks, read, gr.State(""))
 
@@ -108,7 +108,8 @@ def told_or_asked(
 
 def _words(found: Head) -> str:
     many = f"{len(found.columns)} columns"
-    what = found.problem or "These look right; change what is not, then read it."
+    unclear = "Which hold the pictures and the labels cannot be told: choose them, then read it."
+    what = unclear if found.problem else "These look right; change what is not, then read it."
     return f'<p class="tz-beside"><b>{kit.esc(found.name)}</b> has {many}. {kit.esc(what)}</p>'
 
 
