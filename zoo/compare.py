@@ -8,13 +8,15 @@ of the dataset is never looked at here: it has to stay unseen until a run has fi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo import sources
+from zoo.budget import Pace, affordable, rounds
 from zoo.dataset import Dataset, split
 from zoo.errors import BackboneUnavailable, BadUpload
 from zoo.features import Extractor
@@ -24,12 +26,12 @@ from zoo.report import Comparison, ProbeReport, advise, alike_timed
 from zoo.resample import accuracies, balanced, behind, difference, mid_p
 from zoo.settings import Settings
 from zoo.store import Store
+from zoo.thermometer import divergence
 
 EMBEDDED = tuple(f"embedded/tf_efficientnet_lite{number}" for number in range(3))
 BASELINE = "pixels/8x8"
-FIRST_ROUND = 64  # fewer pictures than this decide nothing
 FINALISTS = 3
-SLACK = 0.93  # of what is left of a budget is planned for
+THERMOMETER = 8.0  # seconds that a network's loading for it may take; with less left it is not asked
 
 Told = Callable[[str, int, int], None]
 
@@ -72,8 +74,7 @@ def compare(
     order = pool[: question.limit]
     if len(order) < 4:
         raise BadUpload(f"{len(order)} pictures are left to compare on.", "Add pictures; ten a class is a start.")
-    entrants, unavailable = _entrants(dataset, question, store, settings, len(order))
-    _some_left(entrants, unavailable)
+    field = _entrants(dataset, question, store, settings, len(order))
     counts = np.array(list(dataset.counts.values()))
     state = Comparison(
         dataset=dataset.id,
@@ -83,38 +84,78 @@ def compare(
         chance=float(counts.max() / counts.sum()),
     )
     baseline = Extractor(sources.card(BASELINE, settings), dataset, store, settings, question.fresh)
-    state = replace(state, baseline=_measure(baseline, dataset, order, clock, fresh=question.fresh))
+    to_come, number = rounds(len(order), question.budget), 0
+    state = replace(state, baseline=_measure(baseline, dataset, order[: to_come[0]], clock, fresh=question.fresh))
     yield state
-    reports: dict[str, ProbeReport] = {}
-    halfway: dict[str, float] = {}
-    rounds, number = _rounds(len(order)), 0
-    while rounds:
-        number, before_round = rounds.pop(0), clock.read()
-        part, last = order[:number], not rounds
-        for entrant in [one for one in entrants if not _out(reports, one)]:
-            seen, every = sum(report.pictures for report in reports.values()), len(order) * len(entrants)
-            try:
-                report = _measure(entrant, dataset, part, clock, _from(seen, every, told), last, question.fresh)
-            except BackboneUnavailable as error:
-                entrants.remove(entrant)
-                unavailable.append(_why(entrant.card.id, error))
-                _some_left(entrants, unavailable)
-                continue
-            report = replace(report, seconds=report.seconds + _spent(reports, entrant))
-            halfway[entrant.card.id] = reports[entrant.card.id].accuracy if entrant.card.id in reports else np.nan
-            reports[entrant.card.id] = report
-            state = replace(state, reports=tuple(reports.values()), seconds=clock.read(), pictures=number)
-            yield replace(state, unavailable=tuple(unavailable))
-        if not last:
-            reports |= {report.card.id: report for report in _dropped(list(reports.values()), part, dataset, question)}
-        if question.budget and not last:
-            probing = clock.read()["probe"] - before_round["probe"]
-            left = question.budget - before - clock.read()["total"]
-            rounds = _affordable(rounds, number, list(reports.values()), probing, left)
+    while to_come:
+        earlier, start, number = number, clock.read(), to_come.pop(0)
+        for _ in _round(field, dataset, order[:number], clock, question, told, not to_come):
+            state = replace(state, reports=tuple(field.reports.values()), seconds=clock.read(), pictures=number)
+            yield replace(state, unavailable=tuple(field.unavailable))
+        left = (question.budget or np.inf) - before - clock.read()["total"]
+        if to_come:
+            share = _drop(field, order[:number], dataset, question)
+            if question.budget:
+                to_come = affordable(to_come, _pace(earlier, number, start, clock.read(), share), left)
+    part = order[:number]
+    state = replace(state, baseline=_measure(baseline, dataset, part, clock), unavailable=tuple(field.unavailable))
+    d2 = divergence(dataset, order, store, settings) if left > THERMOMETER else None
     with few_threads(number):
-        yield _concluded(
-            replace(state, unavailable=tuple(unavailable)), reports, halfway, order[:number], dataset, question, clock
-        )
+        yield _concluded(state, field, part, dataset, question, clock, d2)
+
+
+@dataclass
+class _Field:
+    """Who takes part, and what was found of each.
+
+    ``expected`` is the number of pictures of the last round, ``halfway`` the last tap's accuracy in the round before.
+    """
+
+    expected: int
+    entrants: list[Extractor]
+    unavailable: list[dict[str, str]]
+    reports: dict[str, ProbeReport] = field(default_factory=dict)
+    halfway: dict[str, float] = field(default_factory=dict)
+
+    def left(self) -> list[Extractor]:
+        """Those that have not dropped out."""
+        gone = {name for name, report in self.reports.items() if report.dropped_at is not None}
+        return [one for one in self.entrants if one.card.id not in gone]
+
+    def out(self, name: str, error: BackboneUnavailable) -> None:
+        self.unavailable.append({"id": name, "problem": error.problem, "remedy": error.remedy})
+
+    def check(self) -> None:
+        """Raise the first reason where no backbone is left to compare."""
+        if not self.entrants:
+            first = (self.unavailable or [{"problem": "No backbone was named.", "remedy": "Choose one."}])[0]
+            raise BackboneUnavailable(first["problem"], first["remedy"])
+
+
+def _round(
+    field: _Field,
+    dataset: Dataset,
+    part: NDArray[np.int64],
+    clock: _Clock,
+    question: Question,
+    told: Told,
+    last: bool,
+) -> Iterator[None]:
+    """Measure everyone who is left on ``part``; yields after each."""
+    for entrant in field.left():
+        name, known = entrant.card.id, field.reports.get(entrant.card.id)
+        seen = sum(report.pictures for report in field.reports.values())
+        counted = _from(seen, field.expected * len(field.entrants), told)
+        try:
+            report = _measure(entrant, dataset, part, clock, counted, last, question.fresh)
+        except BackboneUnavailable as error:
+            field.entrants.remove(entrant)
+            field.out(name, error)
+            field.check()
+            continue
+        field.halfway[name] = known.accuracy if known else np.nan
+        field.reports[name] = replace(report, seconds=report.seconds + (known.seconds if known else 0.0))
+        yield
 
 
 class _Clock:
@@ -128,29 +169,17 @@ class _Clock:
         return {**self.stages, "total": time.perf_counter() - self.start}
 
 
-def _entrants(
-    dataset: Dataset, question: Question, store: Store, settings: Settings, expected: int
-) -> tuple[list[Extractor], list[dict[str, str]]]:
+def _entrants(dataset: Dataset, question: Question, store: Store, settings: Settings, expected: int) -> _Field:
     """The backbones whose names are known; for the others, why not. The baseline is no entrant."""
-    entrants, unavailable = [], []
+    found = _Field(expected, [], [])
     for name in dict.fromkeys(name for name in question.backbones if not name.startswith("pixels/")):
         try:
             card = sources.card(name, settings)
-            entrants.append(Extractor(card, dataset, store, settings, question.fresh, expected))
+            found.entrants.append(Extractor(card, dataset, store, settings, question.fresh, expected))
         except BackboneUnavailable as error:
-            unavailable.append(_why(name, error))
-    return entrants, unavailable
-
-
-def _why(name: str, error: BackboneUnavailable) -> dict[str, str]:
-    return {"id": name, "problem": error.problem, "remedy": error.remedy}
-
-
-def _some_left(entrants: Sequence[Extractor], unavailable: Sequence[dict[str, str]]) -> None:
-    """Raise the first reason where no backbone is left to compare."""
-    if not entrants:
-        first = unavailable[0] if unavailable else {"problem": "No backbone was named.", "remedy": "Choose one."}
-        raise BackboneUnavailable(first["problem"], first["remedy"])
+            found.out(name, error)
+    found.check()
+    return found
 
 
 def _shuffled(dataset: Dataset, seed: int) -> NDArray[np.int64]:
@@ -164,11 +193,6 @@ def _shuffled(dataset: Dataset, seed: int) -> NDArray[np.int64]:
     return pool[np.argsort(position, kind="stable")]
 
 
-def _rounds(pictures: int) -> list[int]:
-    """N/8, N/4, N/2 and N, without those too small to decide anything."""
-    return [pictures // part for part in (8, 4, 2) if pictures // part >= FIRST_ROUND] + [pictures]
-
-
 def _measure(
     extractor: Extractor,
     dataset: Dataset,
@@ -179,12 +203,13 @@ def _measure(
     fresh: bool = False,
 ) -> ProbeReport:
     """Features of ``part`` and a probe on each tap of them; transfer ``scores`` too, which cost more than a probe."""
+    features = extractor.rows(part, lambda done, total: told(extractor.card.id, done, total))
     begun = time.perf_counter()
-    report = judged(extractor, dataset, part, scores, lambda done, total: told(extractor.card.id, done, total), fresh)
+    report = judged(features, extractor.folder, dataset, part, scores, fresh)
     spent = time.perf_counter() - begun
-    clock.stages["forward"] += report.seconds
-    clock.stages["probe"] += spent - report.seconds
-    return replace(report, seconds=spent)
+    clock.stages["forward"] += features.seconds
+    clock.stages["probe"] += spent
+    return replace(report, seconds=features.seconds + spent)
 
 
 def _from(seen: int, every: int, told: Told) -> Told:
@@ -192,65 +217,41 @@ def _from(seen: int, every: int, told: Told) -> Told:
     return lambda stage, done, _: told(stage, min(seen + done, every), every)
 
 
-def _out(reports: dict[str, ProbeReport], entrant: Extractor) -> bool:
-    report = reports.get(entrant.card.id)
-    return report is not None and report.dropped_at is not None
+def _pace(earlier: int, number: int, start: dict[str, float], now: dict[str, float], share: float) -> Pace:
+    """What the round from ``earlier`` pictures to ``number`` took, of the ``share`` of backbones that are left."""
+    forward, probing = (share * (now[stage] - start[stage]) for stage in ("forward", "probe"))
+    return Pace(number, forward / (number - earlier), probing)
 
 
-def _spent(reports: dict[str, ProbeReport], entrant: Extractor) -> float:
-    report = reports.get(entrant.card.id)
-    return report.seconds if report else 0.0
+def _drop(field: _Field, part: NDArray[np.int64], dataset: Dataset, question: Question) -> float:
+    """Mark those surely behind the best; the share of who took part that is left.
 
-
-def _affordable(
-    rounds: list[int], number: int, reports: Sequence[ProbeReport], probing: float, left: float
-) -> list[int]:
-    """The rounds still to come within ``left`` seconds; the last of them has fewer pictures where time is short.
-
-    Args:
-        number: pictures seen so far.
-        probing: seconds that their probes took in the last round; they grow faster than the pictures.
+    Three stay in any case, one of them of another family than the best.
     """
-    each = sum(one.ms_per_picture for one in reports if one.dropped_at is None) / 1000
-
-    def costs(pictures: int) -> float:
-        return float((pictures - number) * each + probing * (pictures / number) ** 1.5)
-
-    if costs(rounds[0]) <= left * SLACK:
-        return rounds
-    few = next((few for few in np.geomspace(rounds[0], number * 1.1, 40) if costs(int(few)) <= left * SLACK), 0)
-    return [int(few)] if few else []
-
-
-def _dropped(
-    reports: Sequence[ProbeReport], part: NDArray[np.int64], dataset: Dataset, question: Question
-) -> list[ProbeReport]:
-    """Those surely behind the best, marked; three stay in any case, one of them of another family than the best."""
-    alive = sorted((one for one in reports if one.dropped_at is None), key=lambda one: one.accuracy, reverse=True)
+    alive = sorted((field.reports[one.card.id] for one in field.left()), key=lambda one: one.accuracy, reverse=True)
     shares = accuracies(np.stack([one.right[-1] for one in alive]), dataset.groups[part], question.seed)
     kept = {one.card.id for one in alive[:FINALISTS]}
     stranger = next((one for one in alive if one.card.family != alive[0].card.family), None)
     if stranger is not None and all(one.card.family == alive[0].card.family for one in alive[:FINALISTS]):
         kept = {one.card.id for one in alive[: FINALISTS - 1]} | {stranger.card.id}
-    return [
-        replace(one, dropped_at=len(part))
-        for index, one in enumerate(alive)
-        if one.card.id not in kept and difference(shares[:, index], shares[:, 0])[1] < 0
-    ]
+    for index, one in enumerate(alive):
+        if one.card.id not in kept and difference(shares[:, index], shares[:, 0])[1] < 0:
+            field.reports[one.card.id] = replace(one, dropped_at=len(part))
+    return len(field.left()) / len(alive)
 
 
 def _concluded(
     state: Comparison,
-    reports: dict[str, ProbeReport],
-    halfway: dict[str, float],
+    field: _Field,
     part: NDArray[np.int64],
     dataset: Dataset,
     question: Question,
     clock: _Clock,
+    d2: dict[str, Any] | None,
 ) -> Comparison:
     """``state`` with probabilities, ties, the quadrant and the advice."""
     groups = dataset.groups[part]
-    reports = {one.card.id: one for one in alike_timed(list(reports.values()))}
+    reports = {one.card.id: one for one in alike_timed(list(field.reports.values()))}
     finalists = sorted((one for one in reports.values() if one.dropped_at is None), key=lambda one: -one.accuracy)
     shares = accuracies(np.stack([one.right[-1] for one in finalists]), groups, question.seed)
     wins = np.bincount(shares.argmax(axis=1), minlength=len(finalists)) / len(shares)
@@ -259,9 +260,11 @@ def _concluded(
     sure = behind(np.stack([one.right[-1] for one in finalists]), shares)
     ties = sorted((one for one, late in zip(finalists, sure, strict=True) if not late), key=lambda o: o.ms_per_picture)
     best = finalists[0]
-    half = halfway[best.card.id]
+    half = field.halfway[best.card.id]
     counts = np.array(list(dataset.counts.values()))
     quadrant = place(best.right, groups, counts, None if np.isnan(half) else best.accuracy - half, question.seed)
+    told = next((one for one in finalists if one.pretrained), None)
+    quadrant = replace(quadrant, d2=d2, d3={"backbone": told.card.id} | (told.pretrained or {}) if told else None)
     backbone, strategy, sentence = advise(finalists, ties, quadrant)
     if state.baseline is not None and state.baseline.interval[1] >= best.accuracy:
         sentence += " Beware: shrunken pixels alone may do as well, so colour or layout may give the classes away."

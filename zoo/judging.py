@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from zoo import probe, resample, transfer
 from zoo.dataset import Dataset
-from zoo.features import Extractor, Features, Told, silent
+from zoo.features import Features
 from zoo.probe import knn, left_out_interval, ridge
 from zoo.report import ProbeReport, TapScore
 from zoo.store import write_bytes
@@ -35,18 +35,20 @@ ONE_THREAD = (
 
 
 def judged(
-    extractor: Extractor,
+    features: Features,
+    folder: Path,
     dataset: Dataset,
     part: NDArray[np.int64],
     scores: bool,
-    told: Told = silent,
     fresh: bool = False,
 ) -> ProbeReport:
-    """The report on ``part`` of ``dataset``, ``scores`` included or not; its seconds are those of forward passes."""
-    features = extractor.rows(part, told)
+    """The report on ``features`` of the pictures ``part`` of ``dataset``, ``scores`` included or not.
+
+    What is known of them is looked for in ``folder``, unless it has to be found afresh, and kept there.
+    """
     y, groups = dataset.y[part], dataset.groups[part]
     name = _name([dataset.items[index].sha for index in part], y, groups, scores, features.classifier is not None)
-    path = extractor.folder / f"judged-{name}.npz"
+    path = folder / f"judged-{name}.npz"
     found = None if fresh else _known(path)
     if found is None:
         with few_threads(len(part)):
@@ -81,6 +83,7 @@ def _judged(features: Features, y: NDArray[np.int64], groups: NDArray[np.int64],
     error = float(np.sqrt(best * (1 - best) / len(y)))
     few = slice(0, SCORED)
     neighbours = knn(features.head[few], y[few], groups[few]) == y[few]
+    logits = features.logits(few)
     return {
         "pictures": len(y),
         "taps": taps,
@@ -88,6 +91,7 @@ def _judged(features: Features, y: NDArray[np.int64], groups: NDArray[np.int64],
         "knn": float(neighbours.mean()),
         "knn_interval": left_out_interval(neighbours, y[few], groups[few]),
         "balanced_accuracy": float(np.mean([right[-1][y == label].mean() for label in np.unique(y)])),
+        "pretrained": None if logits is None else doubt(logits),
         "right": right,
     } | (_scores(features, y[few]) if scores else dict.fromkeys(SCORES))
 
@@ -104,6 +108,24 @@ def _scores(features: Features, y: NDArray[np.int64]) -> dict[str, float | None]
         found["leep"] = above_chance(lambda labels: leep(probabilities, labels), y)
         found["nce"] = above_chance(lambda labels: nce(guesses, labels), y)
     return found
+
+
+def doubt(logits: NDArray[np.float32]) -> dict[str, Any]:
+    """How unsure the pretrained head is of these pictures, each with its 95 % interval over them.
+
+    ``entropy`` is that of its probabilities, 0 for certainty and 1 for none; ``energy`` is −ln Σ exp of its logits
+    (Liu et al., NeurIPS 2020), the lower the more the pictures are like what it was trained on.
+    """
+    p, wide = softmax(logits), np.asarray(logits, dtype=np.float64)
+    top = wide.max(axis=1)
+    entropy = -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1) / np.log(p.shape[1])
+    energy = -(top + np.log(np.exp(wide - top[:, None]).sum(axis=1)))
+    return {"classes": p.shape[1]} | _with_interval("entropy", entropy) | _with_interval("energy", energy)
+
+
+def _with_interval(name: str, values: NDArray[np.float64]) -> dict[str, Any]:
+    mean, error = float(values.mean()), float(1.96 * values.std() / np.sqrt(len(values)))
+    return {name: mean, f"{name}_interval": [mean - error, mean + error]}
 
 
 def _keep(path: Path, found: dict[str, Any]) -> None:

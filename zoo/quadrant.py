@@ -39,6 +39,8 @@ class Quadrant:
         cell: "little, alike", "much, unlike", "little, uncertain", …
         gain: what the best tap gains over the last, cleared of having been picked, with its 95 % interval.
         slope: accuracy gained from half of the pictures to all of them; None where it was not measured.
+        d2: how far the pictures are from the pretraining data by a network's stored statistics; see ``thermometer``.
+        d3: how unsure the best backbone's pretrained head is of them; see ``judging.doubt``. Both only advise.
     """
 
     p_alike: float
@@ -48,6 +50,8 @@ class Quadrant:
     gain_interval: tuple[float, float]
     slope: float | None
     sentence: str
+    d2: dict[str, Any] | None = None
+    d3: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -37,6 +37,7 @@ class ProbeReport:
         leep, nce: of the pretrained head's own classes; None where there is no such head. These two and ``transrate``
             are what they are above shuffled labels, so that 0 means nothing is known.
         balanced_accuracy: mean over the classes.
+        pretrained: entropy and energy of the pretrained head's answers, as ``doubt`` gives them; None without a head.
         ms_per_picture: wall milliseconds on this machine, by whatever runs it quickest.
         torch_ms_per_picture: the same by torch, which training uses.
         engine: what took ``ms_per_picture``: "torch", "openvino" or "onnxruntime".
@@ -65,6 +66,7 @@ class ProbeReport:
     seconds: float
     right: NDArray[np.bool_] = field(repr=False, compare=False)
     engine: str = "torch"
+    pretrained: dict[str, Any] | None = None
     dropped_at: int | None = None
     p_best: float | None = None
     versus_best: dict[str, Any] | None = None
@@ -83,7 +85,7 @@ class ProbeReport:
         return (
             {"id": self.card.id, "accuracy": self.accuracy, "interval": self.interval}
             | {"taps": [asdict(tap) for tap in self.taps]}
-            | {name: getattr(self, name) for name in (*kept, "dropped_at", "p_best", "versus_best")}
+            | {name: getattr(self, name) for name in (*kept, "pretrained", "dropped_at", "p_best", "versus_best")}
             | {name: getattr(self.card, name) for name in ("family", "params", "gmacs", "licence", "commercial")}
         )
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,8 @@ import pytest
 from tests.conftest import PictureFolder
 from tests.zoo.test_sources import TINY, give_weights
 from zoo import sources
-from zoo.compare import Question, _affordable, compare
+from zoo.budget import FIRST_ROUND, Pace, affordable, rounds
+from zoo.compare import Question, compare
 from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset, split
 from zoo.errors import BackboneUnavailable, NotFound
@@ -69,13 +69,15 @@ def test_finalists_are_set_against_the_best_and_scores_stand_beside_the_probe(
     assert found["baseline"]["leep"] is None
 
 
-def test_a_short_budget_looks_at_fewer_pictures() -> None:
-    report = SimpleNamespace(ms_per_picture=10.0, dropped_at=None)
-    each = [report, report]  # 20 ms a picture for both
-    assert _affordable([400, 800], 200, each, 0.1, left=100.0) == [400, 800]  # type: ignore[arg-type]
-    (last,) = _affordable([400, 800], 200, each, 0.1, left=3.0)  # type: ignore[arg-type]
-    assert 220 <= last < 400
-    assert _affordable([400, 800], 200, each, 0.1, left=0.2) == []  # type: ignore[arg-type]
+def test_a_budget_is_used_and_not_overrun() -> None:
+    pace = Pace(pictures=200, forward=0.02, probing=0.1)
+    assert affordable([400, 800], pace, left=100.0) == [400, 800]
+    (last,) = affordable([400, 800], pace, left=4.0)
+    assert 200 < last < 400
+    assert 0.9 * 4.0 < pace.costs(last) <= 4.0
+    assert affordable([400, 800], pace, left=0.2) == []
+    assert rounds(100_000, budget=60.0)[0] < 128 <= FIRST_ROUND * 2
+    assert rounds(400) == [100, 200, 400]
 
 
 @pytest.mark.slow
