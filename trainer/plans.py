@@ -7,6 +7,7 @@ from typing import Any
 
 from trainer import symmetry
 from trainer.engines import engines
+from trainer.fitting import fitting
 from trainer.plan import Plan
 from trainer.strategies import strategy as named
 from zoo import sources
@@ -55,6 +56,7 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
     }
     if strategy != "linear_head":
         recipe |= _recipe(card, len(dataset))
+        recipe |= {name: value for name, (value, _) in fitting(dataset, decided["seed"]).items()}
         tried = symmetry.known(dataset.id, backbone, settings)
         recipe |= tried.fields if tried else {}  # mirrored and turned only where that was tried and does no harm
     measured = next((row for row in (comparison or {}).get("backbones", []) if row["id"] == backbone), None)

@@ -114,3 +114,16 @@ def test_augmentation_depends_on_seed_epoch_and_index_alone() -> None:
     assert seen[0].shape == (32, 32, 3)
     assert (seen[0] == seen[1]).all()
     assert (seen[0] != seen[2]).any()
+
+
+def test_long_pictures_are_shown_whole_and_rare_classes_as_often_as_others(
+    store: Store, settings: Settings, picture_folder: PictureFolder
+) -> None:
+    from trainer.fitting import fitting
+
+    top = picture_folder(("rare",), 12, size=(120, 40))
+    picture_folder(("common",), 48, size=(120, 40))
+    found = fitting(intake(top, store, settings), seed=0)
+    assert {name: value for name, (value, _) in found.items()} == {"framing": "squash", "balance": "sample"}
+    assert all(reason.endswith(".") for _, reason in found.values())
+    assert fitting(intake(picture_folder(2, 20, name="usual"), store, settings), seed=0) == {}
