@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -9,12 +11,12 @@ import gradio as gr
 from trainer.plan import Plan
 from trainer.plans import suggest as advise
 from trainer.runs import Runs
+from trainer.takeouts import Takeouts
 from trainer.ui.shelf import Shelf
-from trainer.ui.try_tab import packed
 from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset
 from zoo.decode import read_picture
-from zoo.errors import BadExport, StudioError
+from zoo.errors import StudioError
 from zoo.settings import Settings
 from zoo.store import Store
 from zoo.ui.api import readable
@@ -23,6 +25,7 @@ from zoo.ui.kit import spoken
 
 def offer(store: Store, settings: Settings, runs: Runs, comparisons: Comparisons, shelf: Shelf, *, local: bool) -> None:
     """Add the named endpoints to the page under construction."""
+    takeouts = Takeouts(store, runs)
 
     @spoken()
     def suggest(dataset: str, comparison: str = "") -> dict[str, Any]:
@@ -73,10 +76,10 @@ def offer(store: Store, settings: Settings, runs: Runs, comparisons: Comparisons
 
     @spoken()
     def export(run_id: str, form: str = "folder") -> str:
-        """A finished run's classifier as one zip file of the folder that timm and transformers both load."""
-        if form != "folder":
-            raise BadExport(f"The page gives no {form[:40]!r}.", "Ask for: folder. The command line has the others.")
-        return str(packed(runs.classifier(run_id)))
+        """A finished run's classifier as one zip file: folder, onnx, openvino, space or web, each proven."""
+        takeouts.start(run_id, form)
+        takeouts.wait(run_id, form)
+        return str(takeouts.packed(run_id, form, Path(tempfile.mkdtemp())))
 
     gr.api(suggest, api_name="suggest")
     gr.api(train, api_name="train")

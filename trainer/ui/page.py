@@ -8,7 +8,7 @@ import gradio as gr
 
 from trainer.runs import Runs
 from trainer.ui import api as runs_api
-from trainer.ui import augment_view, race_tab, results_tab, train_tab, try_tab
+from trainer.ui import augment_view, race_tab, results_tab, share_tab, train_tab, try_tab
 from trainer.ui.shelf import Shelf
 from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset
@@ -19,7 +19,10 @@ from zoo.ui import api, compare_tab, data_tab, kit
 from zoo.ui.compare_view import summary
 from zoo.ui.kit import CLICKED, QUIET, Seat, percent, plural
 
-STEPS = {"data": "Data", "compare": "Compare", "train": "Train", "results": "Results", "try": "Try"}
+STEPS = {"data": "Data", "compare": "Compare", "train": "Train", "results": "Results", "try": "Try", "share": "Share"}
+# Whoever follows an address goes where it says, also where this browser looked last; whoever reloads stays.
+ARRIVED = """(run, comparison) =>
+  performance.getEntriesByType('navigation')[0]?.type === 'navigate' ? ['', ''] : [run, comparison]"""
 ADDRESS = """(id) => { const here = new URL(location.href);
   id ? here.searchParams.set('%s', id) : here.searchParams.delete('%s'); history.replaceState(null, '', here); }"""
 
@@ -54,8 +57,10 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
                         trained = train_tab.place(seat, store, settings, runs, comparisons, picked)
                     case "results":
                         results_tab.place(seat, store, settings, runs)
-                    case _:
+                    case "try":
                         try_tab.place(seat, store, runs, shelf)
+                    case _:
+                        share_tab.place(seat, store, runs)
 
         def walk(event: gr.EventData) -> Any:
             step = kit.chosen(event)
@@ -88,7 +93,7 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
         moments = [seat.step.change, *(one.change for one in ids), compared.change, trained.change]
         gr.on(moments, describe, [seat.step, *ids], steps, **QUIET)
         looked_at = [seat.run, seat.comparison]
-        page.load(adopt, looked_at, [*looked_at, seat.step, seat.dataset], **QUIET)
+        page.load(adopt, looked_at, [*looked_at, seat.step, seat.dataset], js=ARRIVED, **QUIET)
         seat.run.change(None, seat.run, None, js=ADDRESS.replace("%s", "run"))
         seat.comparison.change(None, seat.comparison, None, js=ADDRESS.replace("%s", "comparison"))
     return page

@@ -1,0 +1,106 @@
+"""The last screen: a classifier to take away, in the form one needs, with a certificate that it answers the same."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from trainer.exports import exports
+from trainer.runs import Runs
+from trainer.takeouts import Takeout, Takeouts
+from trainer.ui.results_view import named
+from trainer.ui.share_view import takeout_html, tiles_html
+from zoo.errors import NotFound
+from zoo.store import Store
+from zoo.ui import kit
+from zoo.ui.kit import CLICKED, POLL, QUIET, Next, Seat, spoken
+
+TEACHING = "Every form is asked about pictures that training never saw, and refused where it answers otherwise."
+NONE = "Train a classifier first; then it can be taken away."
+CHOOSE = "Choose a form, then make it."
+FIRST = "onnx"
+NOTHING = Takeout("none", {})
+
+
+def place(seat: Seat, store: Store, runs: Runs) -> None:
+    """Lay the screen out and wire it."""
+    takeouts = Takeouts(store, runs)
+    gr.HTML(kit.heading("Take it away", TEACHING))
+    with gr.Column(visible=False) as whole:
+        which = gr.Dropdown([], label="Classifier", elem_classes="tz-which")
+        tiles = gr.HTML(js_on_load=CLICKED, elem_id="formats")
+        view = gr.HTML(elem_id="takeout")
+        file = gr.DownloadButton("Download", visible=False, elem_id="take", variant="primary", scale=0, min_width=160)
+    nothing = gr.HTML(kit.say(NONE))
+    after = Next.place(NONE, "train", train="Go to Train", make="Make it")
+    form, seen, timer = gr.State(FIRST), gr.State(""), gr.Timer(2, active=False)
+
+    def open_up(step: str, run_id: str) -> list[Any]:
+        if step != "share":
+            return [gr.skip()] * 3
+        finished = [run for run in runs.list() if run.state == "finished"]
+        ids = [run.id for run in finished]
+        best = run_id if run_id in ids else next(iter(ids), None)
+        choices = [(named(run), run.id) for run in finished]
+        return [gr.Column(visible=bool(ids)), gr.Dropdown(choices=choices, value=best), gr.HTML(visible=not ids)]
+
+    def states(run_id: str) -> dict[str, str]:
+        return {name: takeouts.read(run_id, name).state for name, one in exports().items() if not one.remote}
+
+    def show(run_id: str | None, chosen: str) -> list[Any]:
+        try:
+            now = states(run_id or "")
+        except NotFound:
+            return [
+                gr.skip(),
+                "",
+                gr.DownloadButton(visible=False),
+                "",
+                gr.Timer(active=False),
+                *after.now(NONE, "train"),
+            ]
+        picked = exports()[chosen]
+        takeout = NOTHING if picked.remote else takeouts.read(run_id or "", chosen)
+        state = "" if picked.remote else takeout.state
+        told = {
+            "making": "It goes on by itself; this takes a minute or so.",
+            "ready": "Download it, or choose another form.",
+            "failed": "Choose another form; a folder always works where the network's library does.",
+            "": "Push it from a shell, with your own token.",
+        }.get(state, CHOOSE)
+        path = str(takeouts.packed(run_id or "", chosen, Path(tempfile.mkdtemp()))) if state == "ready" else None
+        return [
+            tiles_html(exports(), now, chosen),
+            takeout_html(picked, takeout, run_id or ""),
+            gr.DownloadButton(value=path, visible=path is not None),
+            f"{run_id} {chosen} {now}",
+            gr.Timer(active="making" in now.values()),
+            *after.now(told, *(["make"] if state in ("none", "failed") else [])),
+        ]
+
+    def tick(run_id: str | None, chosen: str, last: str) -> list[Any]:
+        """Nothing is sent while nothing changed."""
+        try:
+            same = f"{run_id} {chosen} {states(run_id or '')}" == last
+        except NotFound:
+            same = True
+        return [gr.skip()] * (5 + len(after.parts)) if same else show(run_id, chosen)
+
+    def choose(event: gr.EventData) -> Any:
+        name = kit.chosen(event)
+        return name if name in exports() else gr.skip()
+
+    @spoken()
+    def make(run_id: str, chosen: str) -> None:
+        takeouts.start(run_id, chosen)
+
+    everything = [tiles, view, file, seen, timer, *after.parts]
+    seat.step.change(open_up, [seat.step, seat.run], [whole, which, nothing], **QUIET)
+    gr.on([which.change, form.change], show, [which, form], everything, **QUIET)
+    tiles.click(choose, None, form, **QUIET)
+    timer.tick(tick, [which, form, seen], everything, **POLL)
+    after.buttons["make"].click(make, [which, form], None, **QUIET).then(show, [which, form], everything, **QUIET)
+    after.buttons["train"].click(lambda: "train", None, seat.step, **QUIET)

@@ -1,0 +1,68 @@
+"""What a person can take away, as tiles, and the certificate of one that was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trainer.exports import Export
+from trainer.takeouts import Takeout
+from zoo.ui import kit
+from zoo.ui.kit import esc, percent
+
+MARKS = {"ready": "ready", "making": "being made", "failed": "refused"}
+
+
+def tiles_html(formats: Mapping[str, Export], states: Mapping[str, str], chosen: str) -> str:
+    """A tile for each format, to be chosen."""
+    cells = []
+    for name, form in formats.items():
+        mark = MARKS.get(states.get(name, ""), "")
+        badge = f'<span class="tz-badge{" bad" if mark == "refused" else ""}">{mark}</span>' if mark else ""
+        pressed = "true" if name == chosen else "false"
+        cells.append(
+            f'<button type="button" data-choice="{esc(name)}" aria-pressed="{pressed}"><b>{esc(form.title)}{badge}</b>'
+            f"<span>{esc(form.why)}</span></button>"
+        )
+    return f'<div class="tz-formats">{"".join(cells)}</div>'
+
+
+def takeout_html(form: Export, takeout: Takeout, run_id: str) -> str:
+    """How one export stands: what it will be, that it is being made, its certificate, or why it was refused."""
+    if form.remote:
+        line = f"python -m trainer export {run_id} --format {form.name} --to OWNER/NAME"
+        note = (
+            "The page pushes nothing: your token stays yours, in HF_TOKEN or a login. Private unless you add --public."
+        )
+        return kit.panel(form.title, f'<pre class="tz-command" tabindex="0">{esc(line)}</pre>', note)
+    match takeout.state:
+        case "making":
+            return kit.bar(0.5, "Being made, and asked about held-out pictures; the page can be closed meanwhile")
+        case "failed":
+            return kit.say(takeout.problem, "bad")
+        case "ready":
+            return _certificate(form, takeout.found)
+        case _:
+            return kit.say("It is made once and proven on held-out pictures; one that answers otherwise is refused.")
+
+
+def _certificate(form: Export, found: Mapping[str, Any]) -> str:
+    parity = found["parity"]
+    gap = parity["max_abs_dp"]
+    figures = [
+        (percent(parity["agreement"], 0 if parity["agreement"] == 1 else 1), "same answer"),
+        (f"{gap:.1e}" if gap < 0.001 else f"{gap:.4f}", "largest difference of a probability"),
+        (str(parity["pictures"]), "held-out pictures asked"),
+        (f"{parity['latency_ms']['p50']:.0f} ms", f"a picture (19 in 20 within {parity['latency_ms']['p95']:.0f} ms)"),
+        (f"{found['size_mb']:.0f} MB", f"in {len(found['files'])} files"),
+    ]
+    return kit.panel(f"Certificate: {form.title}", kit.tiles(figures), _note(form.name, parity))
+
+
+def _note(name: str, parity: Mapping[str, Any]) -> str:
+    asked = f"Asked as anyone would ask it, with {parity['engine']}, and compared with what the classifier says here."
+    more = {
+        "web": " Its page can check the browser it runs in: open it, then “Check this browser”.",
+        "folder": " Its README is a model card in English and Korean.",
+    }
+    return asked + more.get(name, " A README in English and Korean and a passport lie beside it.")
