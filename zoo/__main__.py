@@ -172,6 +172,7 @@ def _compared(found: dict[str, Any]) -> str:
         )
     place = found["quadrant"]
     lines += ["", found["sentence"], f"On the map: {place['cell']}. {place['sentence']}"]
+    lines += [place[name]["sentence"] for name in ("d2", "d3") if place.get(name)]
     return "\n".join(lines)
 
 

@@ -164,7 +164,7 @@ def counted(card: Card, model: nn.Module) -> Card:
         card,
         dim=head.flatten(1).shape[1],
         taps=(*_tap_names(model, len(taps)), HEAD),
-        params=round(sum(p.numel() for p in model.parameters()) / 1e6, 2),
+        params=round(sum(p.numel() for p in model.parameters()) / 1e6, 4),
         gmacs=round(counter.get_total_flops() / 2e9, 2),
     )
 

@@ -55,6 +55,13 @@ def front(rows: Sequence[Row]) -> list[str]:
     return [row["id"] for row in kept]
 
 
+def weights(millions: float) -> str:
+    """So many weights, as a person says it."""
+    if not millions:
+        return "none"
+    return f"{millions:.1f} M" if millions >= 0.1 else f"{max(1, round(millions * 1000))} k"
+
+
 def as_json(found: Found) -> str:
     """The comparison whole, for programs."""
     return json.dumps(found, ensure_ascii=False, indent=2)
@@ -83,6 +90,8 @@ def as_html(found: Found, title: str = "") -> str:
     named = escape(title or f"dataset {found['dataset']}")
     place = found.get("quadrant") or {}
     stands = f"On the map: {place['cell']}. {place['sentence']}" if place else "The comparison has not ended."
+    others = [str((place.get(name) or {}).get("sentence", "")) for name in ("d2", "d3")]
+    stands = " ".join([stands, *filter(None, others)])
     missing = "".join(f"<li>{escape(one['id'])}: {escape(one['problem'])}</li>" for one in found.get("unavailable", []))
     body = "".join(_line(row, found, low) for row in rows)
     heads = "".join(f"<th>{head}</th>" for head in ("Backbone", "", "Right", "95 % interval", "A picture", "Weights"))
@@ -160,7 +169,7 @@ def _line(row: Row, found: Found, low: float) -> str:
         f'<tr class="{"base" if base else ""}"><td>{escape(row["id"])}{tie}{ahead}<small>{escape(str(row["family"]))}'
         f'</small></td><td><div class="bar"><i style="{span}"></i><b style="left:{_at(row["accuracy"], low)}%"></b>'
         f"</div></td><td><b>{row['accuracy']:.1%}</b></td><td>{left:.1%} – {right:.1%}</td>"
-        f"<td>{row['ms_per_picture']:.1f} ms</td><td>{row['params']:.1f} M</td>"
+        f"<td>{row['ms_per_picture']:.1f} ms</td><td>{weights(row['params'])}</td>"
         f"<td>{escape(str(row['licence']))}<small>{use}</small></td></tr>"
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from zoo.errors import BackboneUnavailable
+from zoo.reporting import weights
 from zoo.settings import Settings, child_environment
 from zoo.sources import sources
 from zoo.ui.kit import QUIET, percent, spoken
@@ -135,7 +136,7 @@ def label(row: Row) -> str:
         return str(row["id"])
     facts = [
         name.removeprefix("tf_") if source == "embedded" else row["id"],
-        f"{row['params']:.1f} M",
+        weights(row["params"]),
         f"{row['gmacs']:.1f} GMACs",
         percent(row["imagenet_top1"], 0) if row["imagenet_top1"] else "",
         str(row["licence"]) + {True: "", False: ", not commercial", None: ", check it"}[row["commercial"]],

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from zoo.reporting import front
+from zoo.reporting import front, weights
 from zoo.ui import kit
 from zoo.ui.charts import Axis, Line, plot, shares
 from zoo.ui.glossary import term
@@ -73,16 +73,16 @@ def _point(row: Found, x: Axis, y: Axis, ahead: bool, picked: str, named: bool) 
     low, high = row["interval"]
     said = (
         f"{short(row['id'])}: {percent(row['accuracy'])}, {percent(low)} to {percent(high)}, "
-        f"{milliseconds(row['ms_per_picture'])}, {row['params']:.1f} million weights, {row['licence']}"
+        f"{milliseconds(row['ms_per_picture'])}, {weights(row['params'])} weights, {row['licence']}"
     )
     shape = {True: "circle", False: "diamond", None: "square"}[row.get("commercial")]
     across = _log(x, row["ms_per_picture"])
     kinds = f"{shape}{' ahead' if ahead else ''}{' out' if row.get('dropped_at') else ''}"
     word = f"<span>{esc(short(row['id']))}</span>" if named else ""
     return (
-        f'<button type="button" class="{kinds}{" left" if across > 60 else ""}" data-choice="{esc(row["id"])}" '
+        f'<button type="button" class="{kinds}{" left" if across > 50 else ""}" data-choice="{esc(row["id"])}" '
         f'aria-pressed="{"true" if row["id"] == picked else "false"}" aria-label="{esc(said)}" title="{esc(said)}" '
-        f'style="left:{across}%;bottom:{y.at(row["accuracy"])}%;--size:{_size(row["params"])}px"><i></i>{word}</button>'
+        f'style="left:{across}%;bottom:{y.at(row["accuracy"])}%;--at:{across};--size:{_size(row["params"])}px"><i></i>{word}</button>'
     )
 
 
@@ -155,13 +155,15 @@ def quadrant(found: Found) -> str:
     said = f"Your pictures: {place['cell']}. An earlier layer gains {_points(place['gain'])} points, {span}."
     slope = place.get("slope")
     more = "" if slope is None else f" Twice the pictures brought {_points(slope)} points."
+    others = " ".join(esc((place.get(name) or {}).get("sentence", "")) for name in ("d2", "d3")).strip()
+    beside = f'<p class="tz-note">Two other thermometers, which only advise. {others}</p>' if others else ""
     body = (
         f'<div class="tz-map" role="img" aria-label="{esc(said)}"><span class="up">few pictures → many</span>'
         f'<div class="grid">{cells}<u style="left:{left}%;width:{wide}%;bottom:{bottom:.0f}%"></u>'
         f'<i style="left:{at}%;bottom:{bottom:.0f}%" title="{esc(said)}"></i></div>'
         '<span class="across">unlike the pretraining photos → alike</span></div>'
         f'<p class="tz-note tz-under">An earlier layer gains {_points(place["gain"])} points over the last ({span}): '
-        f"the bar. Right of the middle: alike. Across it: not sure.{more}</p>"
+        f"the bar. Right of the middle: alike. Across it: not sure.{more}</p>{beside}"
         + kit.lesson(
             "Overfitting",
             "is learning the training pictures by heart. The fewer pictures, the fewer layers should be trained.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from zoo.reporting import as_csv, as_html, as_json
+from zoo.reporting import as_csv, as_html, as_json, weights
 from zoo.ui import kit
 from zoo.ui.compare_charts import milliseconds, short
 from zoo.ui.glossary import TRUST, term
@@ -31,7 +31,7 @@ def facts(found: Found, here: str) -> str:
         (term("p_best"), _share(row.get("p_best"), 0)),
         (term("mid_p"), _against(row, found)),
         (term("ms"), milliseconds(row["ms_per_picture"])),
-        (term("params"), f"{row['params']:.1f} M"),
+        (term("params"), weights(row["params"])),
         (term("gmacs"), f"{row['gmacs']:.2f}"),
         (term("licence"), f"{esc(row['licence'])}<small>{USE[row.get('commercial')]}</small>"),
         (f"{term('tap', 'Earliest tap')} that serves as well", esc(row["best_tap"])),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from zoo.reporting import weights
 from zoo.ui import kit
 from zoo.ui.charts import Axis, shares, spark, whisker
 from zoo.ui.compare_charts import depths, milliseconds, pareto, quadrant, short
@@ -109,7 +110,6 @@ def _row(row: Found, found: Found, axis: Axis, *, best: bool, here: bool = False
     values = [tap["accuracy"] for tap in row["taps"]]
     names = [tap["name"] for tap in row["taps"]]
     said = "Accuracy from the first to the last layer: " + ", ".join(f"{100 * value:.0f} %" for value in values)
-    weights = f"{row['params']:.1f} M" if row["params"] else "none"
     depth = spark(values, axis, said, names.index(row["best_tap"])) if len(values) > 1 else ""
     name = "Pixels alone" if base else _pick(row, found, here)
     return (
@@ -118,7 +118,7 @@ def _row(row: Found, found: Found, axis: Axis, *, best: bool, here: bool = False
         f'<div class="whisk">{whisker(row["accuracy"], row["interval"], axis, best=best)}</div>'
         f'<div class="fig big">{percent(row["accuracy"])}</div><div class="depth">{depth}</div>'
         f'<div class="fig" data-name="a picture">{milliseconds(row["ms_per_picture"])}</div>'
-        f'<div class="fig" data-name="weights">{weights}</div></div>'
+        f'<div class="fig" data-name="weights">{weights(row["params"])}</div></div>'
     )
 
 
