@@ -8,30 +8,18 @@ from typing import Any
 
 import gradio as gr
 
-from trainer.plan import PRECISIONS, Plan
+from trainer.plan import Plan
 from trainer.strategies import strategies
+from trainer.ui.contrast_view import megabytes
+from trainer.ui.knobs import KNOBS, Knob
 from trainer.ui.train_view import expected
 from zoo.ui import kit
 from zoo.ui.kit import duration, esc, percent
 
 # Order of the form's fields, which is the order of the values that events hand over.
-NAMES = (
-    "backbone",
-    "strategy",
-    "epochs",
-    "learning_rate",
-    "layer_decay",
-    "batch",
-    "accumulate",
-    "weight_decay",
-    "patience",
-    "crop",
-    "flip",
-    "precision",
-    "budget_seconds",
-    "seed",
-)
-WHOLE = ("epochs", "batch", "accumulate", "patience", "seed")
+NAMES = ("backbone", "strategy", *(knob.field for knob in KNOBS))
+WHOLE = tuple(knob.field for knob in KNOBS if knob.kind == "whole")
+COSTLY = ("epochs", "budget_seconds", "batch", "checkpointing", "views", "cut", "taps")  # the forecast follows them
 
 
 @dataclass(frozen=True)
@@ -39,7 +27,6 @@ class Form:
     """The fields in the order of ``NAMES``, and what is foreseen."""
 
     fields: tuple[Any, ...]
-    tuning: gr.Accordion
     foreseen: gr.HTML
 
     @classmethod
@@ -56,9 +43,11 @@ class Form:
                 )
             with gr.Column(scale=2, min_width=260):
                 foreseen = gr.HTML()
-        with gr.Accordion("Every knob, with its reason", open=False, visible=False) as tuning:
-            fields = _knobs()
-        return cls((backbone, strategy, *fields), tuning, foreseen)
+        placed: dict[str, Any] = {}
+        for title, advanced in (("Knobs, each with its reason", False), ("Advanced knobs", True)):
+            with gr.Accordion(title, open=False), gr.Row(elem_classes="tz-knobs"):
+                placed |= {knob.field: _component(knob) for knob in KNOBS if knob.advanced == advanced}
+        return cls((backbone, strategy, *(placed[knob.field] for knob in KNOBS)), foreseen)
 
     @property
     def backbone(self) -> Any:
@@ -71,32 +60,30 @@ class Form:
     @property
     def parts(self) -> list[Any]:
         """What ``filled`` updates, in its order."""
-        return [*self.fields, self.tuning, self.foreseen]
+        return [*self.fields, self.foreseen]
 
     @property
     def later(self) -> list[Any]:
         """Events after which the forecast is another."""
-        return [
-            field.input for name, field in zip(NAMES, self.fields, strict=True) if name in ("epochs", "budget_seconds")
-        ]
+        pairs = zip(NAMES, self.fields, strict=True)
+        return [field.input for name, field in pairs if name in COSTLY]
 
     def filled(self, plan: Plan, advice: dict[str, Any] | None) -> list[Any]:
-        """Updates that make the form say ``plan``."""
+        """Updates that make the form say ``plan`` and show what its strategy heeds."""
         choices = [row["id"] for row in (advice or {}).get("backbones", [])]
         choices = choices if plan.backbone in choices else [plan.backbone, *choices]
-        values = [getattr(plan, name) for name in NAMES[1:]]
-        return [
-            gr.Dropdown(choices=choices, value=plan.backbone),
-            *values,
-            gr.Accordion(visible=plan.strategy != "linear_head"),
-            self.forecast(plan),
-        ]
+        knobs = [gr.update(value=getattr(plan, knob.field), visible=knob.heeded(plan.strategy)) for knob in KNOBS]
+        return [gr.Dropdown(choices=choices, value=plan.backbone), plan.strategy, *knobs, self.forecast(plan)]
 
     def forecast(self, plan: Plan) -> str:
         """What is expected of ``plan`` before it starts."""
         figures = []
         if plan.predicted_seconds is not None:
             figures.append((duration(plan.predicted_seconds), "expected on this machine"))
+        if plan.predicted_memory_mb is not None:
+            figures.append((megabytes(plan.predicted_memory_mb), "of memory at the peak"))
+        if plan.predicted_disk_mb is not None:
+            figures.append((megabytes(plan.predicted_disk_mb), "on the disk"))
         if plan.predicted_accuracy is not None:
             figures.append((expected(plan), f"right, {percent(plan.predicted_accuracy, 0)} in the comparison"))
         why = f"<b>Why so?</b> {esc(strategies()[plan.strategy].why)}"
@@ -111,65 +98,24 @@ def changes(values: Sequence[Any]) -> dict[str, Any]:
     return found | whole | {"backbone": str(found.get("backbone", "")).strip()}
 
 
-def _cheapest_first(name: str) -> tuple[bool, str]:
-    return name != "linear_head", name
+def _cheapest_first(name: str) -> tuple[int, str]:
+    order = ("linear_head", "earlier_layer", "last_blocks", "lora", "full")
+    return order.index(name) if name in order else len(order), name
 
 
-def _knobs() -> tuple[Any, ...]:
-    with gr.Row():
-        epochs = gr.Slider(
-            1,
-            50,
-            10,
-            step=1,
-            label="Epochs",
-            info="Passes over the pictures, at most: it stops early once nothing improves.",
-        )
-        patience = gr.Slider(
-            0, 20, 3, step=1, label="Patience", info="Passes without improvement before it stops; 0 never stops early."
-        )
-    with gr.Row():
-        rate = gr.Number(
-            0.005,
-            label="Learning rate",
-            info="The size of a step. Too large forgets the pretraining, too small learns nothing.",
-        )
-        decay = gr.Slider(
-            0.3,
-            1,
-            0.75,
-            step=0.05,
-            label="Layer decay",
-            info="Early layers know edges and need little change: each group steps this much less than the next.",
-        )
-    with gr.Row():
-        batch = gr.Slider(4, 256, 32, step=4, label="Batch", info="Pictures a step looks at. Fewer need less memory.")
-        accumulate = gr.Slider(
-            1, 16, 1, step=1, label="Batches a step", info="A larger batch in the memory of a small one."
-        )
-    with gr.Row():
-        weight = gr.Number(0.0001, label="Weight decay", info="Keeps weights small, against overfitting.")
-        crop = gr.Slider(
-            0.3,
-            1,
-            0.6,
-            step=0.05,
-            label="Smallest crop",
-            info="Random crops show the subject at other sizes; 1 for small subjects near the edge.",
-        )
-    with gr.Row():
-        flip = gr.Checkbox(
-            True, label="Mirror at random", info="Not for digits, text, or anything with a left and a right."
-        )
-        precision = gr.Dropdown(
-            list(PRECISIONS),
-            value="auto",
-            label="Precision",
-            info="auto halves the memory where the device is good at it.",
-        )
-    with gr.Row():
-        budget = gr.Number(
-            None, label="Seconds at most", info="Training ends after the pass that goes beyond. Empty for no limit."
-        )
-        seed = gr.Number(0, precision=0, label="Seed", info="The same seed gives the same split and the same run.")
-    return epochs, rate, decay, batch, accumulate, weight, patience, crop, flip, precision, budget, seed
+def _component(knob: Knob) -> Any:
+    """The control for a knob, its reason beside it."""
+    common: dict[str, Any] = {"label": knob.label, "info": knob.reason, "min_width": 260}
+    match knob.kind:
+        case "whole" if knob.high > 1000:
+            return gr.Number(precision=0, **common)
+        case "whole" | "slide":
+            return gr.Slider(knob.low, knob.high, step=knob.step, **common)
+        case "number":
+            return gr.Number(**common)
+        case "switch":
+            return gr.Checkbox(**common)
+        case "choice":
+            return gr.Dropdown(list(knob.choices), **common)
+        case _:
+            return gr.Textbox(max_lines=1, **common)

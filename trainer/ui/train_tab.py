@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -12,6 +13,7 @@ from trainer.run import Run
 from trainer.runs import Runs
 from trainer.ui import plan_form
 from trainer.ui.results_view import results_html
+from trainer.ui.run_tools import RunTools
 from trainer.ui.train_view import EMPTY, run_html, runs_html
 from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset
@@ -37,16 +39,19 @@ def place(
         form = plan_form.Form.place()
         gr.HTML(EMPTY)
     view = gr.HTML(kit.say("Give pictures on the first step; then a plan can be made for them."))
+    tools = RunTools.place()
     results = gr.HTML(visible=False)
     listing = gr.HTML(visible=False, js_on_load=CLICKED)
     after = Next.place("Pictures come first.", "data", **LABELS, go="Try it")
     seen, basis, timer = gr.State(""), gr.State(""), gr.Timer(2, active=False)
+    deleted = gr.State("")
 
-    def show(dataset: str, run_id: str) -> list[Any]:
+    def show(dataset: str, run_id: str, gone: str = "") -> list[Any]:
         run = _run(runs, run_id)
         known = _dataset(store, dataset) is not None
         report = read_json(runs.folder(run.id) / "evaluation.json") if run and run.state == "finished" else None
-        listed = runs_html(runs.list(), run_id)
+        every = runs.list()
+        listed = runs_html(every, run_id, runs.trash(), gone)
         return [
             gr.Column(visible=run is None and known),
             gr.HTML(run_html(run) if run else "", visible=run is not None),
@@ -55,14 +60,16 @@ def place(
                 visible=bool(report),
             ),
             gr.HTML(listed, visible=bool(listed)),
-            _stamp(run),
-            gr.Timer(active=run is not None and run.active),
+            _stamp(run, every),
+            gr.Timer(active=any(one.active for one in every)),
+            *tools.shown(run, every),
             *_next(after, run, known),
         ]
 
-    def tick(dataset: str, run_id: str, last: str) -> list[Any]:
+    def tick(dataset: str, run_id: str, gone: str, last: str) -> list[Any]:
         """Nothing is sent while nothing changed."""
-        return show(dataset, run_id) if _stamp(_run(runs, run_id)) != last else [gr.skip()] * (6 + len(after.parts))
+        unchanged = _stamp(_run(runs, run_id), runs.list()) == last
+        return [gr.skip()] * len(everything) if unchanged else show(dataset, run_id, gone)
 
     def fill(step: str, dataset: str, comparison: str, backbone: str, last: str) -> list[Any]:
         """The advice becomes the plan, once for each comparison, so that a person's own choices stay."""
@@ -90,6 +97,29 @@ def place(
         advice = _advice(comparisons, comparison, dataset)
         return runs.start(suggest(advice, Dataset.load(store, dataset), settings, **plan_form.changes(values)))
 
+    def duplicate(run_id: str, comparison: str, backbone: str) -> list[Any]:
+        """The run's plan in the form, to be changed and started as another run."""
+        with spoken():
+            plan = runs.read(run_id).plan
+            if plan is None:
+                raise NotFound("The plan of this run cannot be read.", "Choose another run.")
+            Dataset.load(store, plan.dataset)
+        filled = form.filled(plan, _advice(comparisons, comparison, plan.dataset))
+        return ["", plan.dataset, f"{plan.dataset} {comparison} {backbone}", *filled]
+
+    @spoken()
+    def delete(run_id: str) -> list[str]:
+        runs.delete(run_id)
+        return ["", run_id]
+
+    def choose(event: gr.EventData) -> Any:
+        """A run to look at, or one of the bin to restore and look at."""
+        action, _, run_id = kit.chosen(event).rpartition(" ")
+        if action == "restore":
+            with spoken():
+                runs.restore(run_id)
+        return run_id
+
     @spoken()
     def stop(run_id: str) -> None:
         runs.stop(run_id)
@@ -98,8 +128,16 @@ def place(
     def resume(run_id: str) -> None:
         runs.resume(run_id)
 
-    here = [seat.dataset, seat.run]
-    everything = [planning, view, results, listing, seen, timer, *after.parts]
+    here = [seat.dataset, seat.run, deleted]
+    everything = [planning, view, results, listing, seen, timer, *tools.parts, *after.parts]
+    tools.wire(seat, runs, show, here, everything)
+    tools.duplicate.click(
+        duplicate,
+        [seat.run, seat.comparison, picked],
+        [seat.run, seat.dataset, basis, *form.parts],
+        **QUIET,
+    )
+    tools.delete.click(delete, seat.run, [seat.run, deleted], **QUIET).then(show, here, everything, **QUIET)
     asked = [seat.dataset, seat.comparison]
     gr.on([seat.dataset.change, seat.run.change], show, here, everything, **QUIET)
     seat.step.change(fill, [seat.step, *asked, picked, basis], [basis, *form.parts], **QUIET)
@@ -112,7 +150,7 @@ def place(
         **QUIET,
     )
     gr.on(form.later, foresee, [*asked, *form.fields], form.foreseen, **QUIET)
-    listing.click(kit.chosen, None, seat.run, **QUIET)
+    listing.click(choose, None, seat.run, **QUIET).then(show, here, everything, **QUIET)
     after.buttons["data"].click(lambda: "data", None, seat.step, **QUIET)
     after.buttons["start"].click(start, [*asked, *form.fields], seat.run, **QUIET)
     after.buttons["new"].click(lambda: "", None, seat.run, **QUIET)
@@ -145,12 +183,13 @@ def _advice(comparisons: Comparisons, comparison: str, dataset: str) -> dict[str
     return found if found and found["dataset"] == dataset and found.get("plan") else None
 
 
-def _stamp(run: Run | None) -> str:
+def _stamp(run: Run | None, every: Sequence[Run]) -> str:
     """Changes exactly when what is shown would."""
+    listed = [[one.id, one.state, one.note] for one in every[:40]]
     if run is None:
-        return ""
+        return json.dumps(listed)
     stage = [run.stage.stage, run.stage.done] if run.stage else []
-    return json.dumps([run.id, run.state, run.message, run.step, len(run.epochs), stage])
+    return json.dumps([run.id, run.state, run.message, run.step, len(run.epochs), stage, listed])
 
 
 def _next(after: Next, run: Run | None, known: bool) -> list[Any]:

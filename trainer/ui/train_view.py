@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 
 from trainer.plan import Plan
 from trainer.run import Run
+from trainer.ui.contrast_view import megabytes
 from zoo.ui import kit
 from zoo.ui.charts import Axis, Line, amounts, plot, shares
 from zoo.ui.compare_charts import short
@@ -13,7 +15,13 @@ from zoo.ui.kit import duration, esc, percent
 
 TONES = {"finished": "", "running": "warn", "queued": "warn", "stopped": "warn", "failed": "bad", "lost": "bad"}
 STAGES = {"features": "Reading features", "head": "Fitting the last layer", "test": "Looking at the test part, once"}
-TITLES = {"linear_head": "last layer", "full": "all layers"}
+TITLES = {
+    "linear_head": "last layer",
+    "earlier_layer": "an earlier layer",
+    "last_blocks": "last blocks",
+    "lora": "LoRA",
+    "full": "all layers",
+}
 OVERFITTING = ("Overfitting", "shows as a gap: better and better on what it learned from, no better on the rest.")
 REGULARISATION = (
     "Regularisation",
@@ -26,34 +34,102 @@ adjusted a little by backpropagation, early ones least. Worth it with many pictu
 photos; it takes minutes to hours without a graphics card.</p></section></div>"""
 
 
+def name_of(run: Run) -> str:
+    """A run in a few words."""
+    return f"{short(run.plan.backbone)} · {TITLES.get(run.plan.strategy, run.plan.strategy)}" if run.plan else run.id
+
+
 def run_html(run: Run) -> str:
     """Everything the Train screen says about one run while it is at work and after."""
     backbone = short(run.plan.backbone) if run.plan else "A run whose plan cannot be read"
     how = TITLES.get(run.plan.strategy, run.plan.strategy) if run.plan else ""
     title = f'{esc(backbone)} <span class="tz-quiet">{esc(how)}</span>{_badge(run)}'
     curves = "".join((_accuracy(run), _loss(run)))
-    body = f"<h3>{title}</h3>{_standing(run)}{_facts(run)}"
+    body = f"<h3>{title}</h3>{_standing(run)}{_early(run)}{_facts(run)}{_costs(run)}{_notes(run)}"
     charts = f'<div class="tz-two">{curves}</div>' if curves else ""
     return f'<div class="tz-stack"><section class="tz-panel">{body}</section>{charts}</div>'
 
 
-def runs_html(runs: list[Run], current: str) -> str:
-    """Every run, newest first, each a button; "" where there are fewer than one."""
-    if not runs:
+def runs_html(runs: Sequence[Run], current: str, trash: Sequence[Run] = (), deleted: str = "") -> str:
+    """Every run, newest first, each a button; then those of the bin. "" where there are none.
+
+    ``deleted`` is the run just put into the bin, whose undo is offered first.
+    """
+    if not runs and not trash:
         return ""
+    undo = next((_undo(run) for run in trash if run.id == deleted), "")
     rows = "".join(_listed(run, run.id == current) for run in runs[:40])
-    return f'<section class="tz-panel"><h3>Runs</h3><div class="tz-runs">{rows}</div></section>'
+    gone = "".join(_binned(run) for run in trash)
+    bin_html = f'<details class="tz-gap"><summary>Deleted ({len(trash)})</summary>{gone}</details>' if gone else ""
+    return f'<section class="tz-panel"><h3>Runs</h3>{undo}<div class="tz-runs">{rows}</div>{bin_html}</section>'
+
+
+def _undo(run: Run) -> str:
+    button = f'<button type="button" class="tz-do" data-choice="restore {esc(run.id)}">Undo</button>'
+    return f'<div class="tz-say plain tz-undo" role="status"><span>Deleted: {esc(name_of(run))}.</span> {button}</div>'
+
+
+def _binned(run: Run) -> str:
+    return (
+        f'<button type="button" data-choice="restore {esc(run.id)}"><span><b>{esc(name_of(run))}</b>'
+        f"<small>{esc(_when(run))}</small></span><span>Restore</span></button>"
+    ).join(('<div class="tz-runs">', "</div>"))
+
+
+def _when(run: Run) -> str:
+    return time.strftime("%d %b %H:%M", time.localtime(run.created))
 
 
 def _listed(run: Run, here: bool) -> str:
-    name = f"{short(run.plan.backbone)} · {TITLES.get(run.plan.strategy, run.plan.strategy)}" if run.plan else run.id
-    when = time.strftime("%d %b %H:%M", time.localtime(run.created))
     result = percent(run.test["accuracy"]) if run.test and "accuracy" in run.test else ""
+    cost = _spent("seconds", run, duration)
+    noted = run.note.splitlines()[0][:120] if run.note else ""
+    small = " · ".join(part for part in (_when(run), cost, noted) if part)
     current = ' aria-current="true"' if here else ""
     return (
         f'<button type="button" data-choice="{esc(run.id)}"{current}>'
-        f"<span><b>{esc(name)}</b><small>{esc(when)}</small></span><span>{esc(result)}{_badge(run)}</span></button>"
+        f"<span><b>{esc(name_of(run))}</b><small>{esc(small)}</small></span>"
+        f"<span>{esc(result)}{_badge(run)}</span></button>"
     )
+
+
+def _spent(name: str, run: Run, show: Callable[[float], str]) -> str:
+    """What it took beside what was foretold; "" where neither is known."""
+    was, told = run.actual[name], run.predicted[name]
+    if was is None:
+        return "" if told is None else f"{show(told)} foretold"
+    return show(was) + (f", {show(told)} foretold" if told is not None else "")
+
+
+def _costs(run: Run) -> str:
+    """Seconds, memory and disk: foretold, and as it turned out."""
+    rows = [("Time", "seconds", duration), ("Memory at the peak", "memory_mb", megabytes)]
+    rows.append(("On the disk", "disk_mb", megabytes))
+    cells = [
+        (what, *(("–" if value is None else show(value)) for value in (run.predicted[name], run.actual[name])))
+        for what, name, show in rows
+        if run.predicted[name] is not None or run.actual[name] is not None
+    ]
+    if not cells:
+        return ""
+    body = "".join(f'<tr><th scope="row">{esc(a)}</th><td>{esc(b)}</td><td>{esc(c)}</td></tr>' for a, b, c in cells)
+    return (
+        '<div class="tz-gap tz-scroll"><table class="tz-table"><thead><tr><th scope="col">Cost</th>'
+        f'<th scope="col">Foretold</th><th scope="col">Actual</th></tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def _early(run: Run) -> str:
+    said = run.explained["early_stop"]
+    return f'<p class="tz-note tz-gap">{esc(said)}</p>' if said else ""
+
+
+def _notes(run: Run) -> str:
+    """What the run itself noted, and where it came from."""
+    how, of = run.origin
+    words = [*run.notes, f"A {how} of run {of}." if how else ""]
+    items = "".join(f"<li>{esc(word)}</li>" for word in words if word)
+    return f'<ul class="tz-list tz-gap">{items}</ul>' if items else ""
 
 
 def _badge(run: Run) -> str:
@@ -105,10 +181,6 @@ def _facts(run: Run) -> str:
         facts.append(
             (expected(run.plan) if run.plan else "", f"predicted, around {percent(run.predicted_accuracy, 0)}")
         )
-    if run.seconds is not None:
-        facts.append((duration(run.seconds), "training took"))
-    if run.predicted_seconds is not None:
-        facts.append((duration(run.predicted_seconds), "predicted"))
     if run.best and not run.test:
         facts.append((percent(run.best.accuracy), "best so far, on pictures held out to choose by"))
     return f'<div class="tz-gap">{kit.tiles(facts)}</div>' if facts else ""
@@ -118,7 +190,7 @@ def _accuracy(run: Run) -> str:
     if not run.epochs:
         return ""
     held = [(float(epoch.epoch), epoch.accuracy) for epoch in run.epochs]
-    seen = [(float(epoch.epoch), epoch.train_accuracy) for epoch in run.epochs]
+    seen = [(float(at.epoch), at.train_accuracy if at.fitted is None else at.fitted) for at in run.epochs]
     band = [(float(epoch.epoch), *epoch.interval) for epoch in run.epochs]
     lines = (
         Line(name="held out", points=held, band=band, dots=True),
@@ -129,7 +201,10 @@ def _accuracy(run: Run) -> str:
     head = _fits_head(run)
     x = _steps([int(at) for at, _ in held], "candidate, the strictest first" if head else "pass")
     lesson = kit.lesson(*(REGULARISATION if head else OVERFITTING))
-    return kit.panel("Accuracy", plot(lines, x, shares(min(ends), max(ends)), said) + lesson)
+    judged = run.explained["overfitting"]
+    tone = "wait" if judged.startswith("Overfitting") else "plain"
+    verdict = f'<div class="tz-gap">{kit.say(judged, tone)}</div>' if judged else ""
+    return kit.panel("Accuracy", plot(lines, x, shares(min(ends), max(ends)), said) + verdict + lesson)
 
 
 def _fits_head(run: Run) -> bool:
