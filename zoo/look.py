@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import subprocess
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from zoo.store import Store, checked_id, read_json, write_bytes, write_json
 from zoo.suspects import Suspect
 
 PAIR = 2
+PULSE = 0.5  # seconds between two words on how far it is
 
 Floats = NDArray[np.float32]
 
@@ -126,10 +128,14 @@ class Looks:
 def answer(dataset_id: str, store: Store, settings: Settings) -> None:
     """Be the process of one thorough look."""
     folder = _folder(store, checked_id(dataset_id, "dataset"))
-    stages = {"features": "Measuring the pictures", "labels": "Doubting labels"}
+    stages = {"features": "Measuring the pictures", "labels": "Measuring them again, with another backbone"}
+
+    last = -PULSE
 
     def told(stage: str, done: int, total: int) -> None:
-        if done == total or done % 16 == 0:
+        nonlocal last
+        if done == total or time.monotonic() - last >= PULSE:
+            last = time.monotonic()
             _tell(folder, os.getpid(), state="running", message=stages.get(stage, stage), done=done, total=total)
 
     try:
@@ -137,6 +143,7 @@ def answer(dataset_id: str, store: Store, settings: Settings) -> None:
         dataset = Dataset.load(store, dataset_id)
         judge = Extractor(sources.card(JUDGES[0], settings), dataset, store, settings)
         rows = judge.rows(np.arange(len(dataset)), lambda done, total: told("features", done, total)).head
+        told("Drawing the map", 1, 1)
         write_json(folder / "files.json", [item.file for item in dataset.items])
         if len(dataset) <= MAPPED:
             _save(folder / "plane.npy", neighbours_map(rows).astype(np.float32))
