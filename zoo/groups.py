@@ -10,7 +10,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,8 +49,8 @@ def by_name(names: Sequence[str], labels: Sequence[str]) -> tuple[list[Pair], li
     sure: list[Pair] = []
     unsure: list[Pair] = []
     for crowd in _each([(label,) for label in labels]):
-        stems = [PurePosixPath(names[index]).stem for index in crowd]
-        folders = [str(PurePosixPath(names[index]).parent) for index in crowd]
+        folders, bases = zip(*(names[index].rpartition("/")[::2] for index in crowd), strict=True)
+        stems = [base.rpartition(".")[0] or base for base in bases]
         for joined, certain in (
             (_keys(_ROBOFLOW, stems), True),
             (_with_original(_keys(_CHANGED, stems), stems), None),

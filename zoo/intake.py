@@ -21,7 +21,7 @@ from zoo.errors import BadUpload
 from zoo.groups import MOVED, alike, by_name, by_time, same_key
 from zoo.hub_data import SCHEME, fetch
 from zoo.items import BLOCK, Block, Items
-from zoo.layout import TABLES, Found, Gathered, Placed, arrange, explain, junk, walk
+from zoo.layout import TABLES, Found, Gathered, Placed, Plain, arrange, explain, junk, walk
 from zoo.lookalikes import lookalikes
 from zoo.names import clean
 from zoo.outcomes import Outcomes
@@ -122,7 +122,7 @@ def _sorted(
 ) -> Gathered:
     """Files below ``root`` by their folders; by tables among them where folders are no classes, or columns are told."""
     by_folders = from_files(root, title, found, skipped)
-    tables = [one for one in found if is_table(one.path)]
+    tables = [one for one in found if one.name.lower().endswith(tuple(TABLES)) and is_table(one.path)]
     if not tables or (not columns and len({one.label for one in by_folders.placed}) > 1):
         return by_folders
     listed = [TableFile(root / one.file, str(one.path), part_of(one.path), one.path.parent) for one in tables]
@@ -250,8 +250,11 @@ def _blocks(
 
 def _without_junk(found: Sequence[Found]) -> tuple[list[Found], list[Skipped]]:
     candidates, skipped = [], {}
+    plain = Plain()
     for one in found:
-        if one.path.suffix.lower() in TABLES:
+        if plain(one.name):
+            candidates.append(one)
+        elif one.path.suffix.lower() in TABLES:
             skipped[str(one.path)] = Skipped(_shown(one.path), "A table; the folders say the classes.")
         elif passed_over := junk(one.path):
             path, why = passed_over

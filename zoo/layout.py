@@ -89,6 +89,20 @@ def junk(path: PurePosixPath) -> tuple[str, str] | None:
     return None
 
 
+class Plain:
+    """Tells names of pictures that are surely no junk quickly, since most are that; of others it says nothing."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, bool] = {}
+
+    def __call__(self, name: str) -> bool:
+        folder, _, base = name.rpartition("/")
+        known = self._folders.get(folder)
+        if known is None:
+            known = self._folders[folder] = not folder or junk(PurePosixPath(folder, "x")) is None
+        return known and not base.startswith(".") and f".{base.rpartition('.')[2].lower()}" in SUFFIXES
+
+
 def arrange(names: Sequence[str]) -> tuple[list[Placed], list[Skipped]]:
     """Each picture's class: the first folder below wrappers and split folders. Deeper folders belong to their class.
 

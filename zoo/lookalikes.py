@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from zoo.backbone import Picture
 from zoo.duplicates import Linked, close_pairs, thumbnail
@@ -26,6 +27,7 @@ Floats = NDArray[np.float32]
 Pair = tuple[int, int]
 
 COARSE, FINE = 16, 64  # sides of the gray thumbnails that are laid over each other
+ONE_THREAD = 5000  # pictures, up to which products of matrices are small, and threads would spin while they wait
 BLOCK = 512  # pairs laid over each other at once
 NEAR = 0.8  # least correlation of coarse thumbnails for a closer look
 SURE = 0.97  # one that needs no second start
@@ -61,10 +63,21 @@ def lookalikes(
     chosen = np.arange(len(pictures)) if among is None else np.asarray(among, dtype=np.int64)
     if len(chosen) < 2:
         return []
+    with threadpool_limits(1 if len(chosen) <= ONE_THREAD else None, user_api="blas"):
+        found = _searched(pictures, chosen, None if hashes is None else hashes[chosen], told)
+    return sorted((int(chosen[i]), int(chosen[j])) for i, j in found)
+
+
+def _searched(
+    pictures: Pictures | Sequence[Picture],
+    chosen: NDArray[np.int64],
+    hashes: NDArray[np.uint8] | None,
+    told: Callable[[int, int], None],
+) -> set[Pair]:
     small = _small(pictures, chosen)
     search = _Search(small, lambda index: pictures[int(chosen[index])])
     if hashes is not None:
-        search.add(np.array(close_pairs(hashes[chosen]), dtype=np.int64).reshape(-1, 2), mirrored=False)
+        search.add(np.array(close_pairs(hashes), dtype=np.int64).reshape(-1, 2), mirrored=False)
     done = 0
     for done, plain, mirrored in candidates(small):
         search.add(plain, mirrored=False)
@@ -74,7 +87,7 @@ def lookalikes(
             told(done, len(chosen))
     for _ in search.work(1):
         told(done, len(chosen))
-    return sorted((int(chosen[i]), int(chosen[j])) for i, j in search.found)
+    return search.found
 
 
 def _small(pictures: Pictures | Sequence[Picture], chosen: NDArray[np.int64]) -> NDArray[np.uint8]:

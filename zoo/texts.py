@@ -36,12 +36,15 @@ class Texts(Sequence[str]):
     def __getitem__(self, index: slice) -> list[str]: ...
     def __getitem__(self, index: int | slice) -> str | list[str]:
         if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
+            joined, ends = self._joined, self._ends
+            places = range(*index.indices(len(self)))
+            return [joined[ends[place] : ends[place + 1]].decode("utf-8", "surrogatepass") for place in places]
         place = range(len(self))[index]
         return self._joined[self._ends[place] : self._ends[place + 1]].decode("utf-8", "surrogatepass")
 
     def __iter__(self) -> Iterator[str]:
-        return (self[place] for place in range(len(self)))
+        for first in range(0, len(self), 1000):
+            yield from self[first : first + 1000]
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Texts):
@@ -61,9 +64,12 @@ class TextsMaker:
         self._joined, self._ends = bytearray(), array("q", [0])
 
     def extend(self, texts: Iterable[str]) -> None:
+        end = len(self._joined)
         for text in texts:
-            self._joined += text.encode("utf-8", "surrogatepass")
-            self._ends.append(len(self._joined))
+            part = text.encode("utf-8", "surrogatepass")
+            end += len(part)
+            self._joined += part
+            self._ends.append(end)
 
     def made(self) -> Texts:
         return Texts(bytes(self._joined), self._ends)
