@@ -31,12 +31,9 @@ WAITING = "Mirroring and turning are being tried on pictures held out for it."
 
 def place(seat: Seat, store: Store, settings: Settings, comparisons: Comparisons, picked: gr.BrowserState) -> None:
     """Lay it out, folded, and wire it: what is asked for is made when it is opened."""
-    with gr.Accordion("What training will show it: your pictures, augmented", open=False, visible=False) as whole:
+    with gr.Accordion("What training will show it: your pictures, augmented", open=False) as whole:
         view = gr.HTML()
     timer = gr.Timer(2, active=False)
-
-    def visible(dataset: str, run: str) -> Any:
-        return gr.Accordion(visible=_known(store, dataset) is not None and not run)
 
     def draw(dataset: str, comparison: str, backbone: str) -> list[Any]:
         known = _known(store, dataset)
@@ -51,7 +48,6 @@ def place(seat: Seat, store: Store, settings: Settings, comparisons: Comparisons
             return [kit.say(str(error), "wait"), gr.Timer(active=False)]
 
     here = [seat.dataset, seat.comparison, picked]
-    gr.on([seat.dataset.change, seat.run.change, seat.step.change], visible, [seat.dataset, seat.run], whole, **QUIET)
     whole.expand(draw, here, [view, timer], **QUIET)
     timer.tick(draw, here, [view, timer], **POLL)
 

@@ -35,6 +35,10 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
     def finished() -> list[dict[str, Any]]:
         return [outcome for run in runs.list() if (outcome := run.outcome)]
 
+    def deciding() -> None:
+        race_tab.place(seat, store, settings, runs, picked)
+        augment_view.place(seat, store, settings, comparisons, picked)
+
     page = gr.Blocks(title="Transfer Zoo", analytics_enabled=False, delete_cache=(3600, 24 * 3600))
     with page:
         # Before the screens, whose own functions would otherwise take the names.
@@ -52,9 +56,7 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
                     case "compare":
                         compared = compare_tab.place(seat, store, settings, comparisons, picked, finished)
                     case "train":
-                        race_tab.place(seat, store, settings, runs, picked)
-                        augment_view.place(seat, store, settings, comparisons, picked)
-                        trained = train_tab.place(seat, store, settings, runs, comparisons, picked)
+                        trained = train_tab.place(seat, store, settings, runs, comparisons, picked, deciding)
                     case "results":
                         results_tab.place(seat, store, settings, runs)
                     case "try":

@@ -1,4 +1,4 @@
-"""Above the plan: a race of the strategies, for whoever does not want to believe theory; its winner can be trained."""
+"""Below the plan: a race of the strategies, for whoever does not want to believe theory; its winner can be trained."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from trainer.races import Races
 from trainer.runs import Runs
 from trainer.ui.race_view import race_html
 from zoo.dataset import Dataset
-from zoo.errors import NotFound
 from zoo.settings import Settings
 from zoo.store import Store
 from zoo.ui.kit import POLL, QUIET, Seat, spoken
 
 
 def place(seat: Seat, store: Store, settings: Settings, runs: Runs, picked: gr.BrowserState) -> None:
-    """Lay it out and wire it; it shows where pictures are known and no run is looked at."""
+    """Lay it out, folded, and wire it."""
     races = Races(store, settings)
-    with gr.Accordion("How deep to train? Race the strategies on your pictures", open=False, visible=False) as whole:
+    with gr.Accordion("How deep to train? Race the strategies on your pictures", open=False) as whole:
         view = gr.HTML(race_html(None))
         with gr.Row():
             start = gr.Button("Start the race", variant="secondary", scale=0, min_width=140)
@@ -31,11 +30,11 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs, picked: gr.B
     seen, timer = gr.State(""), gr.Timer(2, active=False)
     parts = [whole, view, start, stop, train, seen, timer]
 
-    def show(dataset: str, run: str) -> list[Any]:
+    def show(dataset: str) -> list[Any]:
         found = _latest(races, dataset)
         state = found["state"] if found else ""
         return [
-            _opened(state == "running", _known(store, dataset) and not run),
+            gr.Accordion(open=True) if state == "running" else gr.skip(),  # else as the person left it
             race_html(found),
             gr.update(value="Race again" if found else "Start the race", visible=state != "running"),
             gr.update(visible=state == "running"),
@@ -44,10 +43,10 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs, picked: gr.B
             gr.Timer(active=state == "running"),
         ]
 
-    def tick(dataset: str, run: str, last: str) -> list[Any]:
+    def tick(dataset: str, last: str) -> list[Any]:
         """Nothing is sent while nothing changed."""
         changed = _stamp(_latest(races, dataset)) != last
-        return show(dataset, run) if changed else [gr.skip()] * len(parts)
+        return show(dataset) if changed else [gr.skip()] * len(parts)
 
     @spoken()
     def begin(dataset: str, backbone: str) -> None:
@@ -68,7 +67,7 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs, picked: gr.B
         comparison, decided = advice(known, store, settings, found["backbone"], found["seed"])
         return runs.start(suggest(comparison, known, settings, seed=found["seed"], **decided))
 
-    here = [seat.dataset, seat.run]
+    here = [seat.dataset]
     gr.on([seat.dataset.change, seat.run.change, seat.step.change], show, here, parts, **QUIET)
     timer.tick(tick, [*here, seen], parts, **POLL)
     start.click(begin, [seat.dataset, picked], None, **QUIET).then(show, here, parts, **QUIET)
@@ -76,20 +75,8 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs, picked: gr.B
     train.click(take, seat.dataset, seat.run, **QUIET)
 
 
-def _opened(running: bool, visible: bool) -> Any:
-    """A race at work is in sight; for the rest a person's own choice stays."""
-    return gr.Accordion(visible=visible, open=True) if running else gr.Accordion(visible=visible)
-
-
 def _latest(races: Races, dataset: str) -> dict[str, Any] | None:
     return races.latest(dataset) if dataset else None
-
-
-def _known(store: Store, dataset: str) -> bool:
-    try:
-        return bool(dataset and Dataset.load(store, dataset))
-    except NotFound:
-        return False
 
 
 def _stamp(found: dict[str, Any] | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -28,15 +28,24 @@ LABELS = {"data": "Go to Data", "new": "~New plan", "stop": "~Stop", "resume": "
 
 
 def place(
-    seat: Seat, store: Store, settings: Settings, runs: Runs, comparisons: Comparisons, picked: gr.BrowserState
+    seat: Seat,
+    store: Store,
+    settings: Settings,
+    runs: Runs,
+    comparisons: Comparisons,
+    picked: gr.BrowserState,
+    beside: Callable[[], None] = lambda: None,
 ) -> gr.State:
     """Lay the screen out and wire it; the state it returns changes whenever the run does.
 
-    ``picked`` is the backbone that a person chose on the Compare screen, "" for the advised one.
+    Args:
+        picked: the backbone that a person chose on the Compare screen, "" for the advised one.
+        beside: lays out what helps to decide on the plan, below it.
     """
     gr.HTML(kit.heading("Train a classifier", TEACHING))
     with gr.Column(visible=False) as planning:
         form = plan_form.Form.place()
+        beside()
         gr.HTML(EMPTY)
     view = gr.HTML(kit.say("Give pictures on the first step; then a plan can be made for them."))
     tools = RunTools.place()
