@@ -206,7 +206,8 @@ def _corrupt(dataset: Dataset) -> Iterator[Finding]:
         yield Finding(
             kind="corrupt",
             title="Files that cannot be read",
-            sentence=f"{count(len(files), 'file')} cannot be read as a picture; they were left out.",
+            sentence=f"{count(len(files), 'file')} cannot be read as a picture and "
+            f"{'was' if len(files) == 1 else 'were'} left out.",
             severity="medium",
             files=files,
         )
