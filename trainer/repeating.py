@@ -57,15 +57,24 @@ def parsed(text: str) -> dict[str, Any]:
 
 def replay(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     """Carry out a finished run's plan once more as a run of its own, and say how far it drifted."""
-    store = Store(settings.home)
-    runs = Runs(store, settings)
-    first = runs.read(chosen.run)
+    runs = Runs(Store(settings.home), settings)
+    again = repeated(runs, chosen.run)
+    tell(f"run {again} repeats {chosen.run}")
+    return drift(runs, chosen.run, watched(runs, again).id)
+
+
+def repeated(runs: Runs, run_id: str) -> str:
+    """Queue a finished run once more as it was; the new run's id.
+
+    Raises:
+        BadPlan: it has not finished.
+        NotFound: there is no such run, or its dataset is gone.
+    """
+    first = runs.read(run_id)
     if first.state != "finished" or first.plan is None:
         raise BadPlan(f"Run {first.id!r} is {first.state}.", "Only a finished run can be replayed.")
-    Dataset.load(store, first.plan.dataset)  # before the work, not after it
-    again = runs.start(first.plan, origin=("replay", first.id))
-    tell(f"run {again} repeats {first.id}: {first.plan.strategy} on {first.plan.backbone}")
-    return drift(runs, first.id, watched(runs, again).id)
+    Dataset.load(runs.store, first.plan.dataset)  # before the work, not after it
+    return runs.start(first.plan, origin=("replay", first.id))
 
 
 def watched(runs: Runs, run_id: str) -> Run:

@@ -12,6 +12,7 @@ from trainer.plan import Plan
 from trainer.plans import suggest as advise
 from trainer.runs import Runs
 from trainer.takeouts import Takeouts
+from trainer.ui import api_runs
 from trainer.ui.shelf import Shelf
 from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset
@@ -81,6 +82,7 @@ def offer(store: Store, settings: Settings, runs: Runs, comparisons: Comparisons
         takeouts.wait(run_id, form)
         return str(takeouts.packed(run_id, form, Path(tempfile.mkdtemp())))
 
+    api_runs.offer(store, settings, runs)
     gr.api(suggest, api_name="suggest")
     gr.api(train, api_name="train")
     gr.api(run, api_name="run")
