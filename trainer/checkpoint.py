@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-RANDOM = "random"
+RANDOM, DEVICE = "random", "random of the device"
 
 
 class Checkpoints:
@@ -26,7 +26,10 @@ class Checkpoints:
         """Keep ``state`` with torch's random state as the newest; a crash leaves the one before."""
         import torch
 
-        self._write(self._folder / "newest.pt", state | {RANDOM: torch.get_rng_state(), "step": step})
+        random = {RANDOM: torch.get_rng_state()}
+        if torch.cuda.is_available():
+            random[DEVICE] = torch.cuda.get_rng_state()
+        self._write(self._folder / "newest.pt", state | random | {"step": step})
 
     def newest(self, device: torch.device) -> dict[str, Any] | None:
         """What was saved last, random state restored; None where nothing was."""
@@ -37,6 +40,9 @@ class Checkpoints:
             return None
         state: dict[str, Any] = torch.load(path, map_location=device.type, weights_only=True)  # not cpu:0
         torch.set_rng_state(state.pop(RANDOM).cpu())
+        drawn = state.pop(DEVICE, None)
+        if drawn is not None and torch.cuda.is_available():
+            torch.cuda.set_rng_state(drawn.cpu())
         return state
 
     def save_best(self, network: nn.Module) -> None:
