@@ -82,7 +82,7 @@ def amount(length: int) -> str:
 
 def _cached(store: Store) -> Iterator[Cached]:
     paths = [*store.pictures.glob("*.bin"), *store.pictures.glob("known-*"), *store.features.glob("*/*.npz")]
-    paths += store.datasets.glob("looks/*/*.npy")
+    paths += [*store.features.glob("*/*/*.npy"), *store.datasets.glob("looks/*/*.npy")]
     for path in paths:
         with suppress(FileNotFoundError):
             found = path.stat()

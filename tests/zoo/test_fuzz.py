@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import tarfile
 import tempfile
 import zipfile
@@ -173,3 +175,22 @@ def test_every_path_gets_a_class_or_a_reason(found: list[PurePosixPath]) -> None
     assert len(placed) + len(skipped) == len(candidates)
     assert {one.given for one in placed} <= {"", "train", "val", "test"}
     assert all(one.label in candidates[one.index].parts for one in placed)
+
+
+@pytest.mark.slow
+def test_what_a_coverage_guided_fuzzer_makes_of_good_files_is_read_or_refused(tmp_path: Path) -> None:
+    """Seconds here; for longer hunts see ``fuzz_child.py``."""
+    pytest.importorskip("atheris", reason="atheris is not installed: pip install atheris")
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    with zipfile.ZipFile(tmp_path / "z", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("cat/1.jpg", b"x" * 30)
+    good = {b"\0": (tmp_path / "z").read_bytes(), b"\x60": b"image,label,split\na.jpg,cat,train\nb.jpg,dog,test\n"}
+    image = io.BytesIO()
+    Image.new("RGB", (8, 8), (9, 200, 3)).save(image, "PNG")
+    for kind, content in (good | {b"\xff": image.getvalue()}).items():
+        (corpus / kind.hex()).write_bytes(kind + content)
+    limits = ["-runs=3000", "-max_total_time=6", "-max_len=4096", f"-artifact_prefix={tmp_path}/"]
+    command = [sys.executable, str(Path(__file__).parent / "fuzz_child.py"), str(corpus), *limits]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]

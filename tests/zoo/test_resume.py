@@ -111,6 +111,22 @@ def test_an_intake_that_was_cancelled_goes_on_where_it_was(
     assert not list(store.pictures.glob(".draft-*"))
 
 
+def test_the_search_for_lookalikes_can_be_ended_and_costs_no_decoding(
+    picture_folder: PictureFolder, store: Store, settings: Settings, decoded: list[str]
+) -> None:
+    top = picture_folder(2, 40, size=(16, 16))
+
+    def told(stage: str, done: int, _total: int) -> None:
+        if stage == "group" and done > 0:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        intake(top, store, settings, told)
+    decoded.clear()
+    assert len(intake(top, store, settings)) == 80
+    assert decoded == []
+
+
 def test_an_archive_that_was_cancelled_goes_on_though_it_is_unpacked_anew(
     picture_folder: PictureFolder, store: Store, settings: Settings, decoded: list[str], tmp_path: Path
 ) -> None:

@@ -35,11 +35,13 @@ def put(path: Path, length: int, age: float) -> Path:
 def test_the_longest_unused_caches_go_first_and_no_more_than_must(store: Store) -> None:
     old = put(store.pictures / "old.bin", 100, 9000)
     older = put(store.features / "x" / "older.npz", 100, 99_000)
+    shard = put(store.features / "x" / "0a1b" / "tap0.npy", 100, 500_000)
     new = put(store.pictures / "new.bin", 100, 5000)
     looked = put(store.datasets / "looks" / "0123456789abcdef" / "features.npy", 100, 999_000)
-    assert [one.path for one in cached(store)] == [looked, older, old, new]
-    assert evict(store, 200) == 200
+    assert [one.path for one in cached(store)] == [looked, shard, older, old, new]
+    assert evict(store, 200) == 300
     assert not looked.exists()
+    assert not shard.exists()
     assert not older.exists()
     assert evict(store, 150) == 100
     assert not old.exists()
