@@ -83,7 +83,7 @@ def known(store: Store, folder: Path, threads: int) -> Served | None:
     Raises:
         BadClassifier: there is none, or it is damaged.
     """
-    kept = _place(store, folder)
+    kept = place(store, folder)
     noted = read_json(kept / "served.json") or {}
     engine = noted.get("engines", {}).get(fingerprint(threads))
     if not engine or not (kept / NETWORK).is_file():
@@ -93,7 +93,7 @@ def known(store: Store, folder: Path, threads: int) -> Served | None:
 
 def impossible(store: Store, folder: Path) -> str:
     """Why the classifier saved in ``folder`` cannot answer without torch; "" where that is not known."""
-    return str((read_json(_place(store, folder) / "served.json") or {}).get("why", ""))
+    return str((read_json(place(store, folder) / "served.json") or {}).get("why", ""))
 
 
 def body(store: Store, folder: Path) -> bytes:
@@ -102,7 +102,7 @@ def body(store: Store, folder: Path) -> bytes:
     Raises:
         BadExport: it cannot be written.
     """
-    kept = _place(store, folder) / NETWORK
+    kept = place(store, folder) / NETWORK
     try:
         return kept.read_bytes()
     except FileNotFoundError:
@@ -120,7 +120,7 @@ def make(store: Store, folder: Path, threads: int) -> Served | None:
     Raises:
         BadClassifier: there is none, or it is damaged.
     """
-    kept = _place(store, folder)
+    kept = place(store, folder)
     with store.lock(f"served-{kept.name}"):
         if impossible(store, folder) or (found := known(store, folder, threads)):
             return None if impossible(store, folder) else found
@@ -210,7 +210,7 @@ def _timed(
         return None
 
 
-def _place(store: Store, folder: Path) -> Path:
+def place(store: Store, folder: Path) -> Path:
     """Where the network of the classifier saved in ``folder`` is kept.
 
     Raises:

@@ -19,7 +19,7 @@ from zoo.errors import BadExport
 from zoo.store import write_bytes
 
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json", "studio.json", "gate.npz")
-NAME = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
+NAME = re.compile(r"\w(?:[\w.-]{0,94}\w)?/\w(?:[\w.-]{0,94}\w)?", re.ASCII)
 USE = {
     "timm": """```python
 import timm
