@@ -39,7 +39,7 @@ def made(folder: Path, architecture: str = "test_efficientnet", prepared: Prepro
     import torch
 
     torch.manual_seed(1)
-    network = timm.create_model(architecture, num_classes=len(CLASSES))
+    network: Any = timm.create_model(architecture, num_classes=len(CLASSES))
     with torch.no_grad():
         network.get_classifier().weight.mul_(40)
     chance = np.random.default_rng(0)
