@@ -102,6 +102,8 @@ def _finish(job: Job, trained: Trained, begun: float) -> Finished:
         seconds=time.perf_counter() - begun,
         forward_seconds=trained.forward_seconds,
         peak_rss_mb=_peak_rss_mb(),
+        peak_gpu_mb=_peak_gpu_mb(),
+        disk_mb=RunFolder(job.folder).disk_mb(),
     )
 
 
@@ -137,6 +139,13 @@ def _passport(job: Job) -> dict[str, Any]:
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _peak_gpu_mb() -> float | None:
+    """The most that tensors took of the graphics card; None without one."""
+    import torch
+
+    return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else None
 
 
 def _peak_rss_mb() -> float:
