@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from zoo.backbone import Picture
 CLOSE = 24  # most bits, of 256, in which two hashes of one picture differ
 NEIGHBOURS = 24
 SMALL = 16  # side of a thumbnail and of a hash's grid
+FEW = 1000  # hashes that are all compared
 BLOCK = 4096  # hashes compared at once
 
 
@@ -35,18 +36,25 @@ def _grays(picture: Picture | Image.Image, width: int) -> NDArray[np.uint8]:
     return np.asarray(image.convert("L").resize((width, SMALL), Image.Resampling.BOX))
 
 
-def close_pairs(hashes: NDArray[np.uint8], most: int = CLOSE) -> list[tuple[int, int]]:
+def close_pairs(
+    hashes: NDArray[np.uint8], most: int = CLOSE, told: Callable[[], None] = lambda: None
+) -> list[tuple[int, int]]:
     """Index pairs (i < j) whose hashes, (N, 32) bytes, differ in at most ``most`` bits.
 
     Each hash is compared with its next ``NEIGHBOURS`` when sorted from its first byte on, from its second, and so on:
     32 orders, linear in N. Hashes that differ in fewer than 32 bits agree in one byte at least and, as a rule, in
     several in a row, which brings them together in one order, except in a crowd of hashes that share those bytes.
+    A few hashes are simply all compared. ``told`` is called after each order.
     """
     if len(hashes) < 2:
         return []
     words = np.ascontiguousarray(hashes).view(np.uint64)
+    if len(hashes) <= FEW:
+        apart = sum(np.bitwise_count(word[:, None] ^ word).astype(np.int16) for word in words.T)
+        return [(i, j) for i, j in np.argwhere(apart <= most).tolist() if i < j]
     pairs: set[tuple[int, int]] = set()
     for byte in range(hashes.shape[1]):
+        told()
         start = np.ascontiguousarray(np.roll(hashes, -byte, axis=1)[:, :8]).view(">u8").ravel()
         order = np.argsort(start, kind="stable")
         for first in range(0, len(order), BLOCK):

@@ -77,7 +77,10 @@ def _searched(
     small = _small(pictures, chosen)
     search = _Search(small, lambda index: pictures[int(chosen[index])])
     if hashes is not None:
-        search.add(np.array(close_pairs(hashes), dtype=np.int64).reshape(-1, 2), mirrored=False)
+        search.add(
+            np.array(close_pairs(hashes, told=lambda: told(0, len(chosen))), dtype=np.int64).reshape(-1, 2),
+            mirrored=False,
+        )
     done = 0
     for done, plain, mirrored in candidates(small):
         search.add(plain, mirrored=False)

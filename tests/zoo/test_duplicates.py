@@ -54,7 +54,9 @@ def test_copies_of_real_drawings_are_recognised(way: str) -> None:
     assert share >= least
 
 
-def test_close_pairs_are_those_that_comparing_all_gives() -> None:
+@pytest.mark.parametrize("few", [0, 1000])
+def test_close_pairs_are_those_that_comparing_all_gives(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.duplicates.FEW", few)
     rng = np.random.default_rng(0)
     hashes = rng.integers(0, 256, (300, 32), dtype=np.uint8)
     for copy, bits in zip(range(200, 300), np.tile(np.arange(25), 4), strict=True):
