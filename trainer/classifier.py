@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.head import softmax
-from trainer.networks import embedded, logits
+from trainer.networks import embed, embedded, logits
 from trainer.novelty import Gate
 from trainer.prediction import Prediction, said
 from zoo import saved
@@ -92,6 +92,23 @@ class Classifier:
         device = next(self._network.parameters()).device
         rows = [self._softmax(batch) for batch in embedded(self._network, list(pictures), self.preprocessing, device)]
         return np.concatenate(rows) if rows else np.zeros((0, len(self.classes)))
+
+    @property
+    def network(self) -> nn.Module:
+        """The network itself, in evaluation mode."""
+        return self._network
+
+    def features(self, pictures: Sequence[Picture]) -> NDArray[np.float32]:
+        """(N, D): what the last layer reads."""
+        return embed(self._network, list(pictures), self.preprocessing, next(self._network.parameters()).device)
+
+    def prepared(self, shown: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """(N, C) probabilities of pictures that are cut to the network's size already, (N, size, size, 3)."""
+        as_they_are = replace(self.preprocessing, crop=1.0)
+        device = next(self._network.parameters()).device
+        return np.concatenate(
+            [self._softmax(batch) for batch in embedded(self._network, list(shown), as_they_are, device)]
+        )
 
     def _softmax(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         return softmax(logits(self._network, rows))
