@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trainer import symmetry
+from trainer import anatomy, cost, recipes, symmetry
 from trainer.engines import engines
 from trainer.fitting import fitting
 from trainer.plan import Plan
@@ -16,14 +16,9 @@ from zoo.dataset import Dataset, split
 from zoo.errors import BadPlan
 from zoo.settings import Settings
 
-START = 9.0  # seconds for a worker to load its libraries and to save, judge and check at the end; to be calibrated
+START = cost.START
+FITTED = ("linear_head", "earlier_layer")  # by a formula, in one process, without steps
 MS_A_GMAC = 25.0  # one core's milliseconds for a billion multiply-adds, where nothing was measured yet
-BACKWARD = 3.0  # forward and backward cost three forwards
-TRANSFORMERS = (  # trained with AdamW; others with SGD
-    *("VisionTransformer", "ConvNeXt", "SwinTransformer", "Eva"),  # as timm names them
-    *("Beit", "CLIP", "ConvNext", "ConvNextV2", "DeiT", "Dinov2", "Dinov2WithRegisters", "Siglip", "Swin", "Swinv2"),
-    *("ViT", "ViTMSN", "IJepa", "Hiera"),  # as transformers does
-)
 
 
 def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Settings, **changes: Any) -> Plan:
@@ -46,7 +41,7 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
         raise BadPlan(f"{backbone} is a yardstick and has nothing to train.", "Choose a backbone with weights.")
     named(strategy)
     decided.setdefault("seed", (comparison or {}).get("seed", 0))  # the same test part stays unseen
-    if strategy == "linear_head":
+    if strategy in FITTED:
         decided["processes"] = 1  # nothing to share
     recipe: dict[str, Any] = {
         "dataset": dataset.id,
@@ -54,8 +49,10 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
         "strategy": strategy,
         "engine": settings.engine,
     }
-    if strategy != "linear_head":
-        recipe |= _recipe(card, len(dataset))
+    if strategy not in FITTED:
+        cell = ((comparison or {}).get("quadrant") or {}).get("cell", "") if backbone == advice.get("backbone") else ""
+        trained = len(split(dataset, decided["seed"]).of("train"))
+        recipe |= recipes.recipe(strategy, card, anatomy.known(card, settings), trained, cell)
         recipe |= {name: value for name, (value, _) in fitting(dataset, decided["seed"]).items()}
         tried = symmetry.known(dataset.id, backbone, settings)
         recipe |= tried.fields if tried else {}  # mirrored and turned only where that was tried and does no harm
@@ -63,31 +60,29 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
     plan = Plan.from_json(recipe | decided)
     if plan.engine not in engines():
         raise BadPlan(f"There is no engine {plan.engine[:80]!r}.", f"Choose one of: {', '.join(engines())}.")
-    speed = "ms_per_picture" if strategy == "linear_head" else "torch_ms_per_picture"  # an engine does not train
-    ms = measured.get(speed, measured["ms_per_picture"]) if measured else card.gmacs * MS_A_GMAC / settings.threads + 2
-    forecast: dict[str, Any] = {"predicted_seconds": seconds(plan, dataset, ms)}
+    check = getattr(named(plan.strategy), "check", None)
+    if check is not None:
+        check(card, plan)
+    told = foretold(plan, card, dataset, settings, measured)
+    forecast: dict[str, Any] = {
+        "predicted_seconds": told.seconds,
+        "predicted_memory_mb": told.memory_mb,
+        "predicted_disk_mb": told.disk_mb,
+    }
     if measured:
         low, high = measured["interval"]
         forecast |= {"predicted_accuracy": measured["accuracy"], "predicted_low": low, "predicted_high": high}
     return Plan.from_json(plan.as_json() | forecast)
 
 
-def seconds(plan: Plan, dataset: Dataset, ms_per_picture: float) -> float:
-    """Wall seconds a run should take, from the measured forward pass of its backbone."""
-    forward = ms_per_picture / 1000
-    if plan.strategy == "linear_head":
-        return START + len(dataset) * forward
+def foretold(plan: Plan, card: Card, dataset: Dataset, settings: Settings, row: Mapping[str, Any] | None) -> cost.Cost:
+    """Seconds, memory and disk of ``plan``; ``row`` is what a comparison measured of its backbone, None for nothing."""
+    guess = card.gmacs * MS_A_GMAC / settings.threads + 2
+    torch_ms = row.get("torch_ms_per_picture", row["ms_per_picture"]) if row else guess
+    speed = cost.Speed(frozen=(row["ms_per_picture"] if row else guess) / 1000, torch=torch_ms / 1000)
     parts = split(dataset, plan.seed)
     trained, watched = len(parts.of("train")), len(parts.of("select"))
-    epoch = trained * forward * BACKWARD + watched * forward
-    total = START + 2 * len(dataset) * forward + plan.epochs * epoch
-    return min(total, START + plan.budget_seconds + epoch) if plan.budget_seconds else total
-
-
-def _recipe(card: Card, pictures: int) -> dict[str, Any]:
-    """Optimizer and rates that fit the family, rates for a batch of 32."""
-    if card.family in TRANSFORMERS:
-        rates = {"optimizer": "adamw", "learning_rate": 5e-5, "weight_decay": 0.05}
-    else:
-        rates = {"optimizer": "sgd", "learning_rate": 5e-3, "weight_decay": 1e-4}
-    return rates | {"epochs": 10 if pictures < 2_000 else 20, "batch": 32}
+    every = len(dataset)
+    known = every - len(parts.of("test")) if row else 0  # a comparison sees all but the test part
+    sizes = cost.Sizes(every=every, train=trained, select=watched, known=known)
+    return cost.cost(plan, card, sizes, speed, anatomy.known(card, settings))

@@ -86,4 +86,5 @@ def _cached(store: Store) -> Iterator[Cached]:
     for path in paths:
         with suppress(FileNotFoundError):
             found = path.stat()
-            yield Cached(path, found.st_size, max(found.st_atime, found.st_mtime))
+            length = min(found.st_size, getattr(found, "st_blocks", found.st_size) * 512)  # some are filled piecemeal
+            yield Cached(path, length, max(found.st_atime, found.st_mtime))

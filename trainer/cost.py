@@ -1,0 +1,107 @@
+"""What a run should cost, before it starts: seconds, peak memory and disk, from what was measured of its backbone.
+
+Seconds are those of methods for transfer learning: frozen passes of pictures that are new, the head, views through the
+part before the cut, and for every picture trained on a forward and a backward pass through what learns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trainer.anatomy import Anatomy
+from trainer.plan import Plan
+from zoo.backbone import Card
+
+START = 9.0  # seconds for a worker to load its libraries and to save, judge and check at the end
+LEARNING = 4.0  # a forward and a backward pass, in forward passes, as measured on a CPU
+PREPARED = 0.003  # seconds to cut, scale and mirror a picture for training, beside another core's work
+HEAD = 3e-9  # seconds a row, a column and a dimension of the smaller of the two, for all candidates of a head
+TRIALS = 5  # networks looked at on the way from the probe to the end
+SAMPLE = 256  # training pictures that are judged beside the held-out ones
+BASE_MB = 850.0  # a worker with its libraries
+COPIES = (
+    7  # of the weights that learn: themselves, gradients, momentum, average, start, best, a checkpoint being written
+)
+LIVE = 0.95  # numbers kept for a number that a layer gives: some are overwritten in place
+PASSING = 2.5  # pictures' worth of all layers that a frozen pass of a batch has in memory at once
+MB = 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How many pictures there are in all, to train on, to select by, and of how many the features are known."""
+
+    every: int
+    train: int
+    select: int
+    known: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """Seconds of a frozen pass over one picture: by the quickest way to run it, and by torch, which trains."""
+
+    frozen: float
+    torch: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Wall seconds, peak memory and what is written, in millions of bytes."""
+
+    seconds: float
+    memory_mb: float
+    disk_mb: float
+
+
+def cost(plan: Plan, card: Card, sizes: Sizes, speed: Speed, anatomy: Anatomy) -> Cost:
+    """What ``plan`` should cost; where it may end sooner, with the epochs that it usually takes."""
+    new = max(0, sizes.every - sizes.known) * speed.frozen
+    features = sizes.every * 2 * card.dim * 4 / MB
+    if plan.strategy in ("linear_head", "earlier_layer"):
+        fits = _head(sizes.train + sizes.select, card.dim)
+        fits = 2 * fits if plan.strategy == "earlier_layer" else fits
+        room = BASE_MB + card.params * 4 + 6 * (sizes.train + sizes.select) * card.dim * 8 / MB
+        return Cost(seconds=START + new + fits, memory_mb=room, disk_mb=features + card.params * 4)
+    tap = _cut(plan, card, anatomy)
+    share = 1.0 if tap is None else 1 - anatomy.before[tap]
+    behind = share * speed.torch
+    learning = 0.8 * LEARNING if plan.strategy == "lora" else LEARNING
+    shown = PREPARED if tap is None else 0.0
+    judged = sizes.select + min(SAMPLE, sizes.train, sizes.select)
+    epoch = sizes.train * (learning * behind + shown) + judged * behind
+    views = 0.0 if tap is None else (sizes.train * plan.views + sizes.select) * (speed.torch - behind + PREPARED)
+    end = sizes.every * speed.torch + (TRIALS * sizes.select * behind if plan.wise else 0.0)
+    begun = START + min(new, sizes.train * speed.frozen) + _head(sizes.train, card.dim) + views
+    training = usual_epochs(plan) * epoch
+    if plan.budget_seconds:
+        training = min(training, plan.budget_seconds + epoch)
+    weights = card.params * 4 * (0.1 if plan.strategy == "lora" else share_of_weights(share))
+    kept = (anatomy.whole if tap is None else anatomy.kept[tap]) * 4 * plan.batch * LIVE / MB
+    activations = 0.0 if tap is None else (sizes.train * plan.views + sizes.select) * anatomy.numbers[tap] * 2 / MB
+    return Cost(
+        seconds=(begun + training + end),
+        memory_mb=BASE_MB + card.params * 8 + COPIES * weights + kept + PASSING * anatomy.whole * 4 / MB,
+        disk_mb=features + activations + card.params * 4 + 4 * weights,
+    )
+
+
+def usual_epochs(plan: Plan) -> float:
+    """How many of a plan's epochs are run: from a fitted head the best one comes early, and patience waits after it."""
+    return min(plan.epochs, plan.patience + max(2.0, plan.epochs / 5)) if plan.patience else plan.epochs
+
+
+def share_of_weights(share: float) -> float:
+    """Of the network's weights behind a cut that leaves ``share`` of the time: late layers have most of them."""
+    return float(min(1.0, share**0.2))
+
+
+def _head(rows: int, columns: int) -> float:
+    return 0.5 + HEAD * rows * columns * min(rows, columns)
+
+
+def _cut(plan: Plan, card: Card, anatomy: Anatomy) -> int | None:
+    if plan.strategy != "last_blocks" or not anatomy.before:
+        return None
+    earlier = card.taps[:-1]
+    return earlier.index(plan.cut) if plan.cut in earlier else anatomy.deep()
