@@ -29,6 +29,7 @@ RATES = (1.0, 1 / 3, 3.0)  # times the recipe's, at rung 0
 HEATS = len(RATES) + FOLDS - 1  # an arm that is never dropped runs
 LEVEL = 0.05
 HALF_A_POINT = 0.005
+FEWEST = 64  # pictures judged on, below which nobody is dropped: fewer decide nothing
 
 Told = Callable[[str, int, int], None]
 
@@ -163,6 +164,8 @@ def _ranked(arms: Sequence[Arm]) -> list[Arm]:
 def _thinned(arms: Sequence[Arm], rung: int, groups: NDArray[np.int64]) -> list[Arm]:
     """``arms``, those marked that need not run on."""
     alive = [arm for arm in arms if arm.dropped_at is None]
+    if not alive or alive[0].judged.sum() < FEWEST:
+        return list(arms)
     best = max(alive, key=lambda arm: arm.accuracy or 0.0)
     cheapest = min(alive, key=lambda arm: arm.seconds)
     left = []

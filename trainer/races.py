@@ -126,6 +126,7 @@ class Races:
             "entrants": [plan["strategy"] for plan in plans],
             "progress": {"done": 0, "total": 1},
             "arms": [],
+            "unavailable": [],
             "winner": None,
             "verdict": "",
             "mid_p": None,
@@ -199,7 +200,9 @@ def ride(folder: Path, store: Store, settings: Settings) -> None:
                 say(message=f"Heats: {name.replace('_', ' ')}", progress={"done": done, "total": total})
 
             for arms, decided in race(plans, course, told):
-                say(arms=[arm.as_json(course.groups) for arm in arms], **decided.as_json())
+                rows = [arm.as_json(course.groups) for arm in arms]
+                unable = [row for row in rows if row["why"] and row["accuracy"] is None]
+                say(arms=[row for row in rows if row not in unable], unavailable=unable, **decided.as_json())
         say(state="finished", message=answer["verdict"])
     except Interrupted:
         say(state="stopped", message="Stopped. What was run is kept: a new race starts from there.")
@@ -222,4 +225,7 @@ def _course(plan: Plan, dataset: str, folder: Path, store: Store, settings: Sett
     course = Course(data, store, settings, folder.parent, stop, FOLDS, plan.seed)
     extractor = Extractor(sources.card(plan.backbone, settings), data, store, settings, expected=len(data))
     seen = extractor.rows(course.pool)
+    import sklearn.linear_model  # noqa: F401 - so that no arm pays for loading it
+
+    sources.load(plan.backbone, settings)  # nor for torch
     return replace(course, forward_seconds=seen.ms_per_picture / 1000)

@@ -21,7 +21,20 @@ from zoo.intake import intake
 from zoo.settings import Settings
 from zoo.store import Store, read_json, write_json
 
-SHOWN = ("id", "dataset", "backbone", "seed", "arms", "winner", "verdict", "mid_p", "over", "gain", "took")
+SHOWN = (
+    "id",
+    "dataset",
+    "backbone",
+    "seed",
+    "arms",
+    "unavailable",
+    "winner",
+    "verdict",
+    "mid_p",
+    "over",
+    "gain",
+    "took",
+)
 
 
 def run_race(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
@@ -86,15 +99,13 @@ def _told(found: symmetry.Symmetry) -> dict[str, Any]:
 def _raced(found: dict[str, Any]) -> str:
     lines = [f"{'strategy':<16} {'right':>7}  {'95 % interval':<15} {'judged on':>9} {'seconds':>8}"]
     for arm in found["arms"]:
-        if arm["accuracy"] is None:
-            lines.append(f"{arm['strategy']:<16} {arm['why']}")
-            continue
         low, high = (f"{bound:.1%}" for bound in arm["interval"])
         out = f"  out: {arm['why']}" if arm["why"] else ""
         lines.append(
             f"{arm['strategy']:<16} {arm['accuracy']:>7.1%}  {f'{low}–{high}':<15} {arm['pictures']:>9}"
             f" {arm['seconds']:>8.1f}{out}"
         )
+    lines += [f"{arm['strategy']:<16} did not run: {arm['why']}" for arm in found["unavailable"]]
     return "\n".join([*lines, "", found["verdict"]])
 
 

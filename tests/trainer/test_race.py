@@ -12,8 +12,9 @@ from tests.conftest import drawn
 from trainer.auto import strategy_for
 from trainer.heats import Course, Interrupted
 from trainer.plan import Plan
-from trainer.race import FOLDS, Arm, Verdict, race, verdict
+from trainer.race import FOLDS, Arm, Verdict, _thinned, race, verdict
 from trainer.races import Races, entrants
+from trainer.ui.race_view import race_html
 from zoo.dataset import split
 from zoo.intake import intake
 from zoo.resample import mid_p
@@ -60,6 +61,28 @@ def test_arms_meet_only_on_pictures_that_both_were_judged_on() -> None:
     early.right[50:] = -1
     late = arm("linear_head", 100, 10, first=50)
     assert decided(early, late).winner == "linear_head"  # right on all that the other was asked about
+
+
+def test_who_cannot_gain_drops_out_but_nobody_does_on_few_pictures() -> None:
+    arms = [arm("linear_head", 20, 10), arm("full", 60, 400, first=20), arm("last_blocks", 18, 100)]
+    left = {one.strategy: one.why for one in _thinned(arms, 0, np.arange(PICTURES))}
+    assert (left["linear_head"], left["last_blocks"]) == ("", "")
+    assert left["full"] == "surely behind last blocks"
+    for one in arms:
+        one.right[32:] = -1
+    assert _thinned(arms, 0, np.arange(PICTURES)) == arms
+
+
+def test_a_race_is_shown_as_a_table_with_its_verdict() -> None:
+    arms = [one.as_json(np.arange(PICTURES)) for one in (arm("linear_head", 20, 10), arm("full", 16, 400))]
+    unable = [{"strategy": "lora", "why": "<b> has no attention."}]
+    shown = race_html(
+        {"state": "finished", "arms": arms, "winner": "linear_head", "verdict": "Full: +2.0", "unavailable": unable}
+    )
+    assert shown.count("<tr>") == 3
+    assert shown.count("winner") == 1
+    assert "Full: +2.0" in shown
+    assert "Lora did not run: &lt;b&gt; has no attention." in shown
 
 
 def test_theory_decides_without_a_race() -> None:

@@ -49,7 +49,15 @@ def _board(found: Found) -> str:
     lows, highs = zip(*(arm["interval"] for arm in judged), strict=True)
     axis = shares(max(0.0, min(lows) - 0.02), min(1.0, max(highs) + 0.02))
     rows = "".join(_row(arm, found, axis) for arm in found["arms"])
-    return f'<section class="tz-panel"><table class="tz-table">{HEAD}<tbody>{rows}</tbody></table></section>'
+    table = f'<table class="tz-table">{HEAD}<tbody>{rows}</tbody></table>'
+    return f'<section class="tz-panel">{table}{_unable(found)}</section>'
+
+
+def _unable(found: Found) -> str:
+    words = " ".join(
+        f"{arm['strategy'].replace('_', ' ').capitalize()} did not run: {arm['why']}" for arm in found["unavailable"]
+    )
+    return f'<p class="tz-note">{esc(words)}</p>' if words else ""
 
 
 def _row(arm: Found, found: Found, axis: Axis) -> str:
