@@ -97,6 +97,7 @@ class Extractor:
         self._runtime = Runtime(store, settings)
         self._expected = expected
         self._backbone: Backbone | None = None
+        self._twins: list[Backbone] = []
         self._undecided = False
         self._pictures: Pictures | None = None
         self._row: dict[str, int] = {}
@@ -126,7 +127,7 @@ class Extractor:
         while done < len(missing):
             part = missing[done : done + (PROBED if self._undecided else BLOCK)]
             pictures = [self._pictures[index] for _, index in part]
-            found = forward(backbone, pictures, _from(done, len(missing), told))
+            found = forward(backbone, pictures, _from(done, len(missing), told), self._twins)
             if not all(np.isfinite(tap).all() for tap in found.taps):
                 raise BackboneUnavailable(f"{self.card.id} gives values that are no numbers.", "Choose another.")
             done += len(part)
@@ -152,9 +153,10 @@ class Extractor:
                 self._undecided = isinstance(self._backbone, Exportable)
                 self._keep_classifier(getattr(self._backbone, "classifier", None))
             if "torch" in sys.modules:
-                from zoo.forward import use_threads
+                from zoo.forward import twins_of, use_threads
 
                 use_threads(self._settings.threads)
+                self._twins = twins_of(self._backbone)
             self.card = self._backbone.card
             side = max(SIDE, int(self.card.preprocessing.size / self.card.preprocessing.crop))
             self._pictures = Pictures.open(self._store, self._dataset, side)

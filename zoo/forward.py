@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,11 +40,28 @@ def forward(
     backbone: Backbone,
     pictures: Sequence[Picture],
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    twins: Sequence[Backbone] = (),
 ) -> Forward:
-    """Every picture's features. The next batch is prepared while the current one is in the network."""
+    """Every picture's features. The next batch is prepared while the current one is in the network.
+
+    ``twins`` are the same network on other devices, as ``twins_of`` gives them: batches go to whichever is free.
+    """
     keep_freed_memory()
     start = time.perf_counter()
     chunks = [range(first, min(first + BATCH, len(pictures))) for first in range(0, len(pictures), BATCH)]
+    if twins:
+        outputs, spent = _shared([backbone, *twins], pictures, chunks, on_progress)
+    else:
+        outputs, spent = _alone(backbone, pictures, chunks, on_progress)
+    taps = [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
+    return Forward(taps, time.perf_counter() - start, float(np.percentile(spent or [0.0], 25)) * 1000)
+
+
+Found = tuple[list[list[NDArray[np.float32]]], list[float]]  # of every batch its taps, and seconds a picture
+Told = Callable[[int, int], None]
+
+
+def _alone(backbone: Backbone, pictures: Sequence[Picture], chunks: Sequence[range], on_progress: Told) -> Found:
     outputs: list[list[NDArray[np.float32]]] = []
     spent: list[float] = []
     with ThreadPoolExecutor(1) as pool:
@@ -59,8 +78,54 @@ def forward(
             outputs.append(backbone.forward(batch))
             spent.append((time.perf_counter() - begun) / len(chunk))
             on_progress(chunk[-1] + 1, len(pictures))
-    taps = [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
-    return Forward(taps, time.perf_counter() - start, float(np.percentile(spent or [0.0], 25)) * 1000)
+    return outputs, spent
+
+
+def _shared(several: Sequence[Backbone], pictures: Sequence[Picture], chunks: Sequence[range], told: Told) -> Found:
+    """As ``_alone``, on several devices at once: for each, one batch is in the network and one is being prepared."""
+    free: SimpleQueue[Backbone] = SimpleQueue()
+    for backbone in several:
+        free.put(backbone)
+
+    def one(chunk: range) -> tuple[list[NDArray[np.float32]], float]:
+        batch = stack(several[0], [pictures[index] for index in chunk])
+        backbone = free.get()
+        begun = time.perf_counter()
+        try:
+            return backbone.forward(batch), (time.perf_counter() - begun) / len(chunk) / len(several)
+        finally:
+            free.put(backbone)
+
+    outputs: list[list[NDArray[np.float32]]] = []
+    spent: list[float] = []
+    with ThreadPoolExecutor(2 * len(several)) as pool:
+        for chunk, (taps, seconds) in zip(chunks, pool.map(one, chunks), strict=True):
+            outputs.append(taps)
+            spent.append(seconds)
+            told(chunk[-1] + 1, len(pictures))
+    return outputs, spent
+
+
+def twins_of(backbone: Backbone) -> list[Backbone]:
+    """``backbone`` again on every other CUDA device; none where it is no network of torch's, or not on such a device."""
+    import torch
+
+    model: object = getattr(backbone, "model", None)
+    if not isinstance(model, torch.nn.Module):
+        return []
+    here = next(model.parameters()).device
+    if here.type != "cuda":
+        return []
+    others = [
+        torch.device("cuda", number) for number in range(torch.cuda.device_count()) if number != (here.index or 0)
+    ]
+    return [twin(backbone, other) for other in others]
+
+
+def twin(backbone: Backbone, where: torch.device) -> Backbone:
+    """A copy of ``backbone``, whose network is torch's, on the device ``where``."""
+    model = copy.deepcopy(backbone.model).to(where)  # type: ignore[attr-defined]
+    return replace(backbone, model=model)  # type: ignore[type-var]
 
 
 @cache

@@ -12,7 +12,7 @@ from tests.conftest import PictureFolder
 from tests.zoo.test_sources import TINY, give_weights
 from zoo import sources
 from zoo.features import Extractor
-from zoo.forward import forward
+from zoo.forward import forward, twin
 from zoo.intake import intake
 from zoo.network import normalised
 from zoo.pictures import Pictures
@@ -60,6 +60,22 @@ def test_the_pretrained_heads_own_classes_can_be_told_without_loading_it_again(
     assert again is not None
     assert first.shape == (3, 1000)
     np.testing.assert_array_equal(first, again)
+
+
+def test_batches_shared_between_devices_give_the_features_of_one_in_their_order(
+    picture_folder: PictureFolder, store: Store, settings: Settings
+) -> None:
+    import torch
+
+    give_weights(settings, TINY[0])
+    pixels = Pictures.open(store, intake(picture_folder(2, 20), store, settings))
+    pictures = [pixels[index] for index in range(40)]
+    backbone = sources.load(f"timm/{TINY[0]}", settings)
+    seen: list[int] = []
+    shared = forward(backbone, pictures, lambda done, _: seen.append(done), [twin(backbone, torch.device("cpu"))])
+    for one, other in zip(forward(backbone, pictures).taps, shared.taps, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert seen == [16, 32, 40]
 
 
 class CutAfterSixStages:
