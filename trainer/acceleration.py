@@ -7,6 +7,7 @@ import gc
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Any
 
 from trainer.plan import Plan
@@ -64,24 +65,27 @@ def lighten(network: nn.Module) -> None:
     Raises:
         BadPlan: it cannot.
     """
-    from torch import nn
-
     body = getattr(network, "body", network)
-    for name, told in (("set_grad_checkpointing", ()), ("gradient_checkpointing_enable", ())):
+    for name in ("set_grad_checkpointing", "gradient_checkpointing_enable"):  # timm's, transformers'
         if hasattr(body, name):
             try:
-                getattr(body, name)(*told)
+                getattr(body, name)()
             except (AssertionError, ValueError, NotImplementedError):
                 break
             return
-    assert isinstance(network, nn.Module)
     raise BadPlan("This network cannot save memory by computing twice.", "Turn checkpointing off, or lower the batch.")
 
 
 def compiles(plan: Plan, steps: int, device: str) -> bool:
-    """Whether to compile: where the plan says so, or where it says "auto" and the GPU's steps are many enough."""
+    """Whether to compile: where the plan says so, or where it says "auto" and the GPU's steps are many enough.
+
+    Raises:
+        BadPlan: the plan says so, and there is nothing to compile with.
+    """
     if plan.compile == "auto":
         return device == "cuda" and steps >= EARNS and find_spec("triton") is not None
+    if plan.compile == "yes" and device == "cpu" and not any(map(which, ("c++", "g++", "clang++"))):
+        raise BadPlan("Torch compiles for a CPU with a C++ compiler, and there is none.", "Choose not to compile.")
     return plan.compile == "yes"
 
 

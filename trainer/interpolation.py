@@ -63,9 +63,9 @@ def _said(share: float, least: float, at_end: float) -> str:
     if share == 0:
         return (
             "Training gave nothing: the probe it began from errs least on the pictures to choose by "
-            f"(loss {least:.3f}, {at_end:.3f} at the end), so it is kept."
+            f"(loss {abs(least):.3f}, {at_end:.3f} at the end), so it is kept."
         )
     return (
         f"At {share:.0%} of the way from the probe to the end of training it errs least on the pictures to choose by "
-        f"(loss {least:.3f}, {at_end:.3f} at the end): that network is kept (WiSE-FT)."
+        f"(loss {abs(least):.3f}, {at_end:.3f} at the end): that network is kept (WiSE-FT)."
     )

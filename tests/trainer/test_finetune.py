@@ -135,9 +135,11 @@ def test_a_run_stopped_and_resumed_ends_to_the_bit_where_an_undisturbed_does(tra
 
 
 @pytest.mark.slow
-def test_pieces_and_accumulation_leave_the_loss_curve_alone(train: Callable[..., Trained]) -> None:
+def test_accumulation_and_checkpointing_leave_the_loss_curve_alone(train: Callable[..., Trained]) -> None:
     whole, parted = train(), train(batch=4, accumulate=2)
     assert parted.losses == pytest.approx(whole.losses, rel=1e-4)
+    twice = train(checkpointing=True)
+    assert twice.losses == pytest.approx(whole.losses, rel=1e-4)
 
 
 @pytest.mark.slow
