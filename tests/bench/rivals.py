@@ -8,7 +8,7 @@ answers to all of them are pooled, and differences are resampled by groups of pi
 processes, of which the machine's other work changes little. What is in --home is not run again.
 
     python tests/bench/rivals.py DATA [DATA ...] [--seeds N] [--limit N] [--backbone ID] [--home DIR]
-        [--only NAME ...] [--python PYTHON_WITH_FASTAI]
+        [--only NAME ...] [--epochs N] [--python PYTHON_WITH_FASTAI]
 
 A claim is met where the difference's 95 % interval does not reach below −1 point and the ratio is not above its bound.
 """
@@ -71,10 +71,8 @@ def bench(data: str, asked: argparse.Namespace, scratch: Path) -> None:
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in asked.only}
     for seed in range(asked.seeds):
         for name in asked.only:
-            kept = (
-                home
-                / f"{asked.backbone.replace('/', '-')}-{name}-{asked.epochs if name == 'fastai' else ''}{seed}.json"
-            )
+            passes = f"-{asked.epochs}" if name == "fastai" else ""
+            kept = home / f"{asked.backbone.replace('/', '-')}-{name}{passes}-{seed}.json"
             if not kept.exists():
                 with tempfile.TemporaryDirectory() as room:
                     run = ours if name in OURS else rival
