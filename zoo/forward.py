@@ -107,7 +107,7 @@ def _shared(several: Sequence[Backbone], pictures: Sequence[Picture], chunks: Se
 
 
 def twins_of(backbone: Backbone) -> list[Backbone]:
-    """``backbone`` again on every other CUDA device; none where it is no network of torch's, or not on such a device."""
+    """``backbone`` again on every other CUDA device; none where it is no network of torch's or not on such."""
     import torch
 
     model: object = getattr(backbone, "model", None)

@@ -4,8 +4,9 @@ The floor is one decode of every picture and one forward pass of every picture t
 in channels-last layout, as this machine does them now. The comparison is the command itself: cold, in an empty home;
 again, everything known; fresh, with the engines that the cold one exported but without its features. Prints CPU
 seconds and their ratio to the floor; everything runs --rounds times in turn, and the least of each counts.
+With --budgets it prints instead, for each, the wall seconds that a cold comparison took of those it was given.
 
-    python tests/bench/compare.py DATA [--backbones ID ...] [--rounds N]
+    python tests/bench/compare.py DATA [--backbones ID ...] [--rounds N] [--budgets SECONDS ...]
 """
 
 from __future__ import annotations
@@ -31,10 +32,14 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--backbones", nargs="+")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--budgets", nargs="+", type=float)
     chosen = parser.parse_args()
     from zoo.compare import EMBEDDED
 
     backbones = tuple(chosen.backbones or EMBEDDED)
+    if chosen.budgets:
+        budgets(chosen.data, backbones, chosen.budgets)
+        return
     costs: dict[str, list[tuple[float, float]]] = {"cold": [], "again": [], "fresh": [], "floor": []}
     for _ in range(chosen.rounds):
         with tempfile.TemporaryDirectory() as folder:
@@ -55,6 +60,19 @@ def main() -> None:
         print(
             f"{name:<6} {cpu:7.1f} CPU s  {wall:6.1f} s wall   {cpu / everything:.2f} of the floor "
             f"({cpu / part:.2f} of that of the compared)"
+        )
+
+
+def budgets(data: str, backbones: tuple[str, ...], seconds: list[float]) -> None:
+    """What became of each budget, in an empty home each time."""
+    for given in seconds:
+        with tempfile.TemporaryDirectory() as home:
+            _, wall, found = command(data, backbones, Path(home), "--budget", str(given))
+        every = found["pictures"] + found["held_back"]
+        print(
+            f"budget {given:6.0f} s: taken {wall:6.1f} s, {wall / given:.2f} of it; "
+            f"{found['pictures']} of {every} pictures compared, {found['held_back']} held back",
+            flush=True,
         )
 
 
