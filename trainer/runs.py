@@ -170,6 +170,15 @@ class Runs:
         others = [folder.priority for folder in self.queue() if folder.id != run_id]
         self.prioritise(run_id, min(max([0, *others]) + 1, MOST_URGENT))
 
+    def last(self, run_id: str) -> None:
+        """Let all others that wait start before it.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        others = [folder.priority for folder in self.queue() if folder.id != run_id]
+        self.prioritise(run_id, max(min([0, *others]) - 1, -MOST_URGENT))
+
     def queue(self) -> Sequence[RunFolder]:
         """The runs that wait, in the order in which they will start."""
         return sorted((one for one in run_folders(self.store.runs) if one.waits), key=lambda one: one.rank)

@@ -1,4 +1,4 @@
-"""A home on a small disk of its own: it fills up under a run, which is resumed once there is room. Prints what it saw."""
+"""A home on a small disk of its own fills up under a run, which is resumed once there is room. Prints what it saw."""
 
 import json
 import sys

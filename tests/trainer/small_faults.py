@@ -1,8 +1,8 @@
 """Everything a person does with two runs, killed (-9) before its n-th write for every n, then looked after by another.
 
 Each write, rename, removal and start of a process tells Python's audit hooks before it happens, so that none can be
-forgotten: the scenario is repeated with n = 1, 2, … until it comes through untouched. Page and supervisor are the real ones,
-in one process that is killed; the workers are shells and live on. Prints what was wrong afterwards, as JSON.
+forgotten: the scenario is repeated with n = 1, 2, … until it comes through untouched. Page and supervisor are the
+real ones, in one process that is killed; the workers are shells and live on. Prints what was wrong afterwards, as JSON.
 """
 
 import json
