@@ -75,7 +75,7 @@ def main(job_file: str, answer_file: str) -> None:
         network = AutoModelForImageClassification.from_pretrained(job["folder"])
         trainer = Trainer(model=network, args=how, train_dataset=Pictures("train"))
         trainer.train()
-        scores = trainer.predict(Pictures("test")).predictions
+        scores = np.asarray(trainer.predict(Pictures("test")).predictions)
     Path(answer_file).write_text(json.dumps([job["classes"][index] for index in scores.argmax(axis=1).tolist()]))
 
 

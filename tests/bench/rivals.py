@@ -58,8 +58,7 @@ def main() -> None:
 
 
 def bench(data: str, asked: argparse.Namespace, scratch: Path) -> None:
-    from regret import limited
-
+    from tests.bench.regret import limited
     from zoo.intake import intake
     from zoo.settings import Settings
     from zoo.store import Store
@@ -176,7 +175,7 @@ def rival(
     return spent | {"right": [one == other for one, other in zip(said, truth, strict=True)]}
 
 
-def _rows(dataset: Any, indices: Sequence[int]) -> list[tuple[str, str]]:
+def _rows(dataset: Any, indices: Any) -> list[tuple[str, str]]:
     items = [dataset.items[index] for index in indices]
     return [(str(dataset.root / item.file), dataset.classes[item.label]) for item in items]
 
