@@ -64,7 +64,8 @@ def bench(data: str, asked: argparse.Namespace, scratch: Path) -> None:
     from zoo.store import Store
 
     home = (asked.home or scratch) / f"{Path(data).name}-{asked.limit or 'all'}"
-    folder = limited(data, asked.limit, home) if asked.limit and not (home / "data.json").exists() else data
+    part = home / f"{Path(data).name}-{asked.limit}"
+    folder = str(part) if part.is_dir() else limited(data, asked.limit, home)
     settings = Settings(home=home / "home", offline=True, threads=os.cpu_count() or 1)
     dataset = intake(folder, Store(settings.home), settings)
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in asked.only}
