@@ -32,8 +32,8 @@ def evaluate(
         groups: (N,) pictures of a group count as one where intervals are made.
 
     Returns:
-        n, accuracy, interval, balanced_accuracy, ece, ece_interval, brier, confusion (true × predicted), per_class,
-        reliability and hardest; every accuracy is in 0…1.
+        n, accuracy, interval, balanced_accuracy, ece, ece_interval, brier, brier_interval, confusion
+        (true × predicted), per_class, reliability and hardest; every accuracy is in 0…1.
     """
     n = len(y)
     if n == 0:
@@ -45,6 +45,7 @@ def evaluate(
     present = confusion.sum(axis=1) > 0
     recalls = confusion.diagonal()[present] / confusion.sum(axis=1)[present]
     error, bounds = ece_with_interval(probabilities.max(axis=1), right)
+    scores = ((probabilities - np.eye(len(classes))[y]) ** 2).sum(axis=1)
     return {
         "n": n,
         "accuracy": float(right.mean()),
@@ -52,7 +53,8 @@ def evaluate(
         "balanced_accuracy": float(recalls.mean()),
         "ece": error,
         "ece_interval": bounds,
-        "brier": float(((probabilities - np.eye(len(classes))[y]) ** 2).sum(axis=1).mean()),
+        "brier": float(scores.mean()),
+        "brier_interval": _mean_interval(scores),
         "classes": list(classes),
         "confusion": confusion.tolist(),
         "per_class": [_of_class(confusion, index, label) for index, label in enumerate(classes)],
@@ -93,6 +95,13 @@ def ece_with_interval(confidence: NDArray[np.float64], right: NDArray[np.bool_])
     drawn = rng.integers(len(right), size=(RESAMPLES, len(right)))
     low, high = np.percentile([ece(confidence[rows], right[rows]) for rows in drawn], [2.5, 97.5])
     return ece(confidence, right), [float(low), float(high)]
+
+
+def _mean_interval(values: NDArray[np.float64]) -> list[float]:
+    """95 % percentile interval of a mean over resampled pictures."""
+    rng = np.random.default_rng(0)
+    means = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(RESAMPLES)]
+    return [float(end) for end in np.percentile(means, [2.5, 97.5])]
 
 
 def _of_class(confusion: NDArray[np.int64], index: int, label: str) -> dict[str, Any]:
