@@ -162,11 +162,15 @@ def many(classes: int) -> Dataset:
 
 
 @pytest.mark.slow
-def test_hostile_17_fifty_thousand_classes_are_split_without_a_table_of_pictures_by_classes() -> None:
+def test_hostile_17_fifty_thousand_classes_are_split_and_kept_without_a_table_of_pictures_by_classes(
+    store: Store,
+) -> None:
     dataset = many(50_000)
     tracemalloc.start()
     try:
         parts = split(dataset).parts
+        dataset.save(store)
+        assert Dataset.load(store, dataset.id).id == dataset.id
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
