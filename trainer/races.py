@@ -101,7 +101,9 @@ class Races:
         advice = Comparisons(self._store, self._settings).latest(dataset)
         plans = entrants(data, self._settings, advice, backbone, budget, seed)
         name = new_id()
-        asked = {"dataset": dataset, "at": time.time(), "plans": [plan.as_json() for plan in plans]}
+        most = sum(_seconds(plan) * (FOLDS if plan.strategy in AS_THEY_ARE else HEATS) for plan in plans)
+        told = [plan.as_json() for plan in plans]
+        asked = {"dataset": dataset, "at": time.time(), "plans": told, "most_seconds": most}
         write_json(self.root / name / "question.json", asked)
         self._children = [child for child in self._children if child.poll() is None]
         log = self.root / name / "log.txt"
@@ -131,6 +133,8 @@ class Races:
             "verdict": "",
             "mid_p": None,
             "gain": None,
+            "took": 0.0,
+            "most_seconds": asked.get("most_seconds"),
         } | (read_json(folder / "answer.json") or {})
         if found["state"] == "running" and (folder / "STOP").exists():
             found |= {"state": "stopped", "message": "Stopped. What was run is kept: a new race starts from there."}

@@ -33,7 +33,9 @@ def _standing(found: Found) -> str:
         case "running":
             progress = found["progress"]
             so_far = kit.say(f"So far: {found['verdict']}", "wait") if len(found["arms"]) > 1 and found["gain"] else ""
-            return kit.bar(progress["done"] / max(progress["total"], 1), found["message"]) + so_far
+            left = max((found["most_seconds"] or 0.0) - found["took"], 0.0)
+            doing = found["message"] + (f" · at most about {duration(left)} left" if left > 1 else "")
+            return kit.bar(progress["done"] / max(progress["total"], 1), doing) + so_far
         case "finished":
             return kit.say(found["verdict"], "good")
         case "stopped":
