@@ -70,7 +70,10 @@ def compare(given: argparse.Namespace, home: Path) -> None:
         laps["bare"].append(bare(full.pictures))
     print(f"{given.backbone}, {full.pictures} training pictures an epoch in batches of {given.batch}, {given.data}")
     told = {name: tell(name, found) for name, found in laps.items()}
-    print(f"full / bare   {told['bare'][0] / told['full'][0]:.2f} wall, {told['bare'][1] / told['full'][1]:.2f} CPU")
+    print(
+        f"full / bare   {told['bare'][0] / told['full'][0]:.2f} wall, {told['bare'][1] / told['full'][1]:.2f} CPU",
+        flush=True,
+    )
     if "last_blocks" not in strategies():
         return
     folder = home / "runs" / "last_blocks"
