@@ -71,6 +71,15 @@ class Served:
         sure = found[0].astype(np.float64)
         return sure / sure.sum(), float(found[1]) if self._gated else None, found[-1]
 
+    def prepared(self, shown: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """(N, C) probabilities of pictures that are cut to the network's size already, (N, size, size, 3)."""
+        rows = []
+        for one in shown:
+            with self._turn:
+                sure = self.run(np.ascontiguousarray(one.transpose(2, 0, 1)[None]))[0].astype(np.float64)
+            rows.append(sure / sure.sum())
+        return np.stack(rows)
+
 
 def pixels(picture: Picture, prepared: Preprocessing) -> Pixels:
     """(1, 3, size, size): ``picture`` as the network takes it."""

@@ -24,10 +24,12 @@ def add(
     settings: Settings,
     on_progress: Progress = lambda _stage, _done, _total: None,
     columns: Columns | None = None,
+    change: str = "",
 ) -> Dataset:
     """``dataset`` with the pictures of ``source``, which ``zoo.intake.intake`` describes; one class is enough there.
 
-    A picture that ``dataset`` has already is not taken twice. The result is saved; ``parent`` says what it was made of.
+    A picture that ``dataset`` has already is not taken twice. The result is saved; ``parent`` says what it was made of,
+    and ``change`` how, in a sentence that names the source unless it is given.
 
     Raises:
         BadUpload: nothing of ``source`` can be used.
@@ -36,7 +38,7 @@ def add(
         more = gather(source, desk, columns or Columns())
         joined = _joined(as_gathered(dataset), more, desk.room)
         fresh = keep(_once(build(joined, desk), dataset), desk)
-    return _revised(fresh, dataset, clean(str(source)), store)
+    return _revised(fresh, dataset, clean(str(source)), store, change)
 
 
 def merge(
@@ -118,10 +120,10 @@ def _once(joined: Dataset, before: Dataset) -> Dataset:
     )
 
 
-def _revised(fresh: Dataset, before: Dataset, what: str, store: Store) -> Dataset:
+def _revised(fresh: Dataset, before: Dataset, what: str, store: Store, change: str = "") -> Dataset:
     if fresh.id == before.id:
         return before
     count = len(fresh) - len(before)
-    revised = replace(fresh, parent=before.id, change=f"{count} pictures added from {what!r}")
+    revised = replace(fresh, parent=before.id, change=change or f"{count} pictures added from {what!r}")
     revised.save(store)
     return revised
