@@ -40,7 +40,7 @@ def recipe(strategy: str, card: Card, anatomy: Anatomy, pictures: int, cell: str
             earlier = card.taps[:-1]
             tap = anatomy.early() if unlike else anatomy.deep()
             rates |= {"cut": earlier[tap] if earlier else "", "views": 2 if pictures < LITTLE else 4}
-            rates["epochs"] = 6 if pictures < LITTLE else _epochs(pictures)
+            rates |= {"epochs": 5, "patience": 2} if pictures < LITTLE else {"epochs": _epochs(pictures)}
         case "lora":
             rates |= {"learning_rate": 10 * rates["learning_rate"], "layer_decay": 1.0, "epochs": _epochs(pictures)}
         case _:
