@@ -49,7 +49,7 @@ def run(given: argparse.Namespace, home: Path, strategy: str) -> float:
         comparisons.keep(question, last.as_json())
     plan = suggest(comparisons.latest(dataset.id), dataset, settings, strategy=strategy, epochs=given.epochs)
     runs = Runs(store, settings)
-    done = [event for _, event in runs.watch(runs.start(plan)) if isinstance(event, Finished)][0]
+    done = next(event for _, event in runs.watch(runs.start(plan)) if isinstance(event, Finished))
     assert plan.predicted_seconds
     ratio = done.seconds / plan.predicted_seconds
     print(
