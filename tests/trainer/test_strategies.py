@@ -139,7 +139,12 @@ def networks() -> Iterator[tuple[Any, int]]:
 
     from zoo import tokens, vision
 
-    small = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
+    small: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+    }
     for name in ("test_vit", "test_efficientnet"):
         yield timm.create_model(name, num_classes=3).eval(), 96 if name != "test_vit" else 160
     yield vision.create("mobilenet_v3_small", 3).eval(), 64
