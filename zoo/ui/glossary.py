@@ -84,8 +84,8 @@ TERMS = {
     "tie": (
         "Tie",
         (
-            "The data cannot tell these apart: on other pictures of the kind the order could turn around. Among "
-            "ties the fastest is advised."
+            "The data cannot tell these apart: on other pictures of the kind the order could turn around. Of "
+            "those within half a point of the best the fastest is advised."
         ),
     ),
     "params": (
