@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trainer import symmetry
 from trainer.auto import advice
 from trainer.events import Epoch, Event, Failed, Finished, Progress, Started, Stopped
 from trainer.parcel import empty_folder
+from trainer.plan import Plan
 from trainer.plans import suggest
 from trainer.proof import trained_on
 from trainer.run import Run
 from trainer.runs import Runs
 from trainer.strategies import strategies
-from trainer.symmetry import tried
 from trainer.taking import classifier_at
 from zoo.columns import Columns
 from zoo.command import Command, data, positive, tell, whole
-from zoo.compare import EMBEDDED
 from zoo.comparisons import Comparisons
+from zoo.dataset import Dataset
 from zoo.errors import BadPlan
 from zoo.intake import intake
 from zoo.settings import Settings
@@ -33,25 +35,7 @@ def fit(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         empty_folder(chosen.out)  # before the work, not after it
     store = Store(settings.home)
     dataset = intake(chosen.data, store, settings, _told, _columns(chosen))
-    if chosen.strategy == "auto":
-        known, decided = advice(dataset, store, settings, chosen.backbone, chosen.seed, _told)
-    else:
-        known = Comparisons(store, settings).latest(dataset.id)
-        decided = {"backbone": chosen.backbone, "strategy": chosen.strategy}
-    backbone = decided["backbone"] or str((known or {}).get("plan", {}).get("backbone") or EMBEDDED[0])
-    if (found := tried(dataset, backbone, decided["strategy"], store, settings)) is not None:
-        tell(" ".join(found.sentences))
-    plan = suggest(
-        known,
-        dataset,
-        settings,
-        **decided,
-        engine=chosen.engine,
-        budget_seconds=chosen.budget,
-        seed=chosen.seed,
-        epochs=chosen.epochs,
-        processes=chosen.processes,
-    )
+    plan = _planned(chosen, dataset, store, settings)
     runs = Runs(store, settings)
     run_id = runs.start(plan)
     tell(f"run {run_id}: {plan.strategy} on {plan.backbone}, about {plan.predicted_seconds:.0f} s")
@@ -63,6 +47,24 @@ def fit(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         tell(f"The run goes on. Stop it with: python -m trainer stop {run_id}")
         raise
     return _fitted(runs.read(run_id), runs, chosen.out)
+
+
+def _planned(chosen: argparse.Namespace, dataset: Dataset, store: Store, settings: Settings) -> Plan:
+    """What was asked for, completed by what is known of the pictures or is now found out."""
+    decided: dict[str, Any] = {"backbone": chosen.backbone}
+    decided |= {} if chosen.strategy == "auto" else {"strategy": chosen.strategy}
+    asked = {name: getattr(chosen, name) for name in ("engine", "seed", "epochs", "processes")}
+    asked["budget_seconds"] = chosen.budget
+    known: Mapping[str, Any] | None = Comparisons(store, settings).latest(dataset.id)
+    plan = suggest(known, dataset, settings, **decided | asked)  # what cannot be done is said before the work
+    if chosen.strategy == "auto":
+        known, decided = advice(dataset, store, settings, chosen.backbone, chosen.seed, _told)
+        plan = suggest(known, dataset, settings, **decided | asked)
+    if symmetry.known(dataset.id, plan.backbone, settings) or plan.strategy in symmetry.AS_THEY_ARE:
+        return plan
+    if (found := symmetry.tried(dataset, plan.backbone, plan.strategy, store, settings)) is not None:
+        tell(" ".join(found.sentences))
+    return suggest(known, dataset, settings, **decided | asked)
 
 
 def _fitted(run: Run, runs: Runs, out: Path | None) -> dict[str, Any]:
