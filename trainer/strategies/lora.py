@@ -6,6 +6,7 @@ al., ICLR 2022). What comes out is a plain network again, so that a classifier n
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -105,23 +106,21 @@ def linear_layers(network: nn.Module) -> list[str]:
 
 def _adapted(network: nn.Module, job: Job) -> None:
     """Add the matrices; they and the last layer alone require gradients from then on."""
-    from peft import LoraConfig, inject_adapter_in_model
-
+    peft: Any = importlib.import_module("peft")  # which is installed by those who want it
     plan = job.plan
     chosen = linear_layers(network)
     network.requires_grad_(False)
     knobs: dict[str, Any] = {"r": plan.lora_rank, "lora_alpha": plan.lora_alpha, "lora_dropout": plan.lora_dropout}
-    config = LoraConfig(target_modules=chosen, **knobs)
-    inject_adapter_in_model(config, network)
+    config = peft.LoraConfig(target_modules=chosen, **knobs)
+    peft.inject_adapter_in_model(config, network)
     network.get_classifier().requires_grad_(True)  # type: ignore[operator]
 
 
 def _merged(network: nn.Module) -> nn.Module:
     """``network`` with each addition added to the layer it stood beside."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
+    kind: Any = importlib.import_module("peft.tuners.tuners_utils").BaseTunerLayer
     layers: list[tuple[str, Any]] = [
-        (name, module) for name, module in network.named_modules() if isinstance(module, BaseTunerLayer)
+        (name, module) for name, module in network.named_modules() if isinstance(module, kind)
     ]
     for name, layer in layers:
         layer.merge()
