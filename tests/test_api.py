@@ -94,7 +94,8 @@ def test_a_script_goes_the_whole_way(client: Client, picture_folder: PictureFold
     assert good["label"] == "class_1"
     assert "error" in bad
     bundle = client.predict(run, "folder", api_name="/export")
-    assert {"classifier/config.json", "classifier/studio.json"} <= set(zipfile.ZipFile(bundle).namelist())
+    names = set(zipfile.ZipFile(bundle).namelist())
+    assert {"classifier-folder/config.json", "classifier-folder/passport.json"} <= names
 
 
 def test_from_elsewhere_only_what_was_uploaded_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,12 @@ def test_a_whole_visit_from_a_zip_to_an_answer(tmp_path: Path, picture_folder: P
             someone.page.locator(".tz-pick button").first.click()
             someone.sees(".tz-answer .tz-badge")
             address = someone.page.url.removeprefix(page.url)
+            someone.go("share")
+            someone.sees("#formats button")
+            someone.press("Make it")
+            someone.sees("#takeout .tz-tiles", 180)
+            someone.sees("#take")
+            assert not page.holds_torch
             assert someone.page.evaluate("window.hacked") is None
         with visitor(page.url, at=address) as other:
             other.sees("button:visible:has-text('Try it')")
