@@ -36,8 +36,8 @@ ROUNDS = 3
 
 def fitted(home: Path) -> Path:
     """A linear head on the sample."""
-    line = [sys.executable, "-m", "trainer", "fit", "sample", "--strategy", "linear_head", "--json", "--home", str(home)]
-    done = subprocess.run(line, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    fit = ("fit", "sample", "--strategy", "linear_head", "--json", "--home", str(home))
+    done = subprocess.run([sys.executable, "-m", "trainer", *fit], cwd=ROOT, stdout=subprocess.PIPE, check=True)
     return Path(json.loads(done.stdout)["classifier"])
 
 
