@@ -98,6 +98,7 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
         page.load(adopt, looked_at, [*looked_at, seat.step, seat.dataset], js=ARRIVED, **QUIET)
         seat.run.change(None, seat.run, None, js=ADDRESS.replace("%s", "run"))
         seat.comparison.change(None, seat.comparison, None, js=ADDRESS.replace("%s", "comparison"))
+    kit.let_overlap(page)
     return page
 
 

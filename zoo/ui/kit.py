@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -74,6 +74,18 @@ def chosen(event: gr.EventData) -> str:
     """The ``data-choice`` that was clicked in a ``gr.HTML`` made with ``CLICKED``."""
     choice = (event._data or {}).get("choice")  # noqa: SLF001 - the only place where Gradio keeps it
     return choice if isinstance(choice, str) else ""
+
+
+def let_overlap(page: gr.Blocks) -> None:
+    """Let the functions that follow one and the same change run at once, instead of the last of each once more.
+
+    Gradio's "always_last" sends the whole change again when one function that was busy is free, to all that follow it.
+    Where several do, there is always one that is busy, and a page would ask for ever.
+    """
+    followers = Counter(target for function in page.fns.values() for target in set(function.targets))
+    for function in page.fns.values():
+        if function.trigger_mode == "always_last" and any(followers[target] > 1 for target in function.targets):
+            function.trigger_mode = "multiple"
 
 
 def masthead() -> str:
