@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +15,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import drawn
-from trainer.acceleration import keep_nothing, release
 from trainer.augmentation import Augmentation, preview
-from trainer.events import Epoch, Event, Noted, Started, Step, Stopped
+from trainer.events import Epoch, Event, Started, Step, Stopped
 from trainer.finetune import finetune
 from trainer.job import Job
 from trainer.plan import Plan
@@ -27,6 +28,8 @@ from zoo.store import Store
 if TYPE_CHECKING:
     from torch import nn
 
+HERE = Path(__file__).parent
+ENV = os.environ | {"PYTHONPATH": str(HERE.parents[1])}
 NETWORK = "test_efficientnet.r160_in1k"
 CLASSES = (24, 12, 12)
 
@@ -104,20 +107,6 @@ def train(job: Job, tmp_path: Path) -> Callable[..., Trained]:
     return run
 
 
-@contextmanager
-def less_memory(megabytes: int) -> Iterator[None]:
-    """Within, this process gets so much more memory than it has and no more."""
-    keep_nothing()
-    release()
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (megabytes << 20), before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
-
-
 @pytest.mark.slow
 def test_a_run_stopped_and_resumed_ends_to_the_bit_where_an_undisturbed_does(train: Callable[..., Trained]) -> None:
     knobs = {
@@ -143,14 +132,24 @@ def test_accumulation_and_checkpointing_leave_the_loss_curve_alone(train: Callab
 
 
 @pytest.mark.slow
-def test_where_memory_runs_out_the_step_is_begun_again_in_smaller_pieces(train: Callable[..., Trained]) -> None:
-    with less_memory(64):
-        spared = train(epochs=1, batch=24)
+def test_where_memory_runs_out_the_step_is_begun_again_in_smaller_pieces(
+    train: Callable[..., Trained], job: Job, tmp_path: Path
+) -> None:
     whole = train(epochs=1, batch=24)
-    notes = [event.message for event in spared.of(Noted) if "Memory ran out" in event.message]
-    assert all("its 24 pictures" in note for note in notes)
-    assert notes
-    assert spared.losses == pytest.approx(whole.losses, rel=1e-4)
+    plan = json.dumps(replace(job.plan, epochs=1, batch=24).as_json())
+    line = [
+        sys.executable,
+        str(HERE / "small_memory.py"),
+        str(job.settings.home),
+        plan,
+        str(tmp_path / "spared"),
+        "128",
+    ]
+    done = subprocess.run(line, cwd=HERE.parents[1], env=ENV, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    spared = json.loads(done.stdout)
+    assert any("Memory ran out" in note and "its 24 pictures" in note for note in spared["notes"])
+    assert spared["losses"] == pytest.approx(whole.losses, rel=1e-4)
 
 
 def test_a_squashed_picture_keeps_its_ends_in_training_in_features_and_in_the_preview(job: Job) -> None:
