@@ -28,8 +28,8 @@ def fitting(dataset: Dataset, seed: int) -> dict[str, tuple[Any, str]]:
         found["framing"] = (
             "squash",
             (
-                f"Half of the pictures are more than {np.median(ratios):.1f} times as long as wide: a centre crop would "
-                "cut most of them away, so they are shown whole, squashed."
+                f"Half of the pictures are more than {np.median(ratios):.1f} times as long as wide: a centre crop "
+                "would cut most of them away, so they are shown whole, squashed."
             ),
         )
     counts = np.bincount(dataset.y[train])

@@ -164,9 +164,14 @@ def counted(card: Card, model: nn.Module) -> Card:
         card,
         dim=head.flatten(1).shape[1],
         taps=(*_tap_names(model, len(taps)), HEAD),
-        params=round(sum(p.numel() for p in model.parameters()) / 1e6, 4),
+        params=millions(sum(p.numel() for p in model.parameters())),
         gmacs=round(counter.get_total_flops() / 2e9, 2),
     )
+
+
+def millions(weights: int) -> float:
+    """``weights`` in millions, as they are written down: to the hundredth, small networks to the hundred."""
+    return round(weights / 1e6, 2 if weights >= 1e5 else 4)
 
 
 def _tap_names(model: Any, count: int) -> list[str]:
