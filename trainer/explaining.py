@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +18,13 @@ from trainer.evidence import Evidence
 from trainer.explain import Map, agreement, deletion, nearest, occlusion, overlay
 from trainer.taking import classifier_at
 from zoo.backbone import Picture
+from zoo.background import ROOT
 from zoo.command import Command, tell
 from zoo.dataset import Dataset
 from zoo.decode import read_picture
-from zoo.errors import NotFound
+from zoo.errors import BadClassifier, NotFound
 from zoo.network import fit
-from zoo.settings import Settings
+from zoo.settings import Settings, child_environment
 from zoo.store import Store, read_json
 
 Ask = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
@@ -51,6 +56,35 @@ def resembles(run: Path, store: Store, row: NDArray[np.floating], count: int = 5
             "index": int(kept.rows[place]), "name": item.name, "label": dataset.classes[item.label], "cosine": likeness,
         })  # fmt: skip
     return found
+
+
+def in_child(arguments: Sequence[str], home: Path) -> Iterator[str | dict[str, Any]]:
+    """What ``python -m trainer …`` tells while it works, a line each, and at last its document; it ends with us.
+
+    Raises:
+        BadClassifier: with the sentence in which the command says what is wrong.
+    """
+    with tempfile.TemporaryFile() as document:
+        command = [sys.executable, "-m", "trainer", *arguments, "--json", "--home", str(home)]
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=child_environment(), stdin=subprocess.DEVNULL, stdout=document,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        last = ""
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                last = line.strip() or last
+                yield last
+            process.wait()
+        finally:
+            process.kill()
+            process.wait()
+        if process.returncode:
+            raise BadClassifier(last[:300] or "The process ended early.", "Try again.")
+        document.seek(0)
+        found: dict[str, Any] = json.loads(document.read())
+    yield found
 
 
 def explain(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:

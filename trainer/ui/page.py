@@ -8,7 +8,7 @@ import gradio as gr
 
 from trainer.runs import Runs
 from trainer.ui import api as runs_api
-from trainer.ui import augment_view, race_tab, results_tab, share_tab, train_tab, try_tab
+from trainer.ui import augment_view, present, race_tab, results_tab, share_tab, train_tab, try_tab
 from trainer.ui.shelf import Shelf
 from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset
@@ -44,6 +44,7 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
         # Before the screens, whose own functions would otherwise take the names.
         api.offer(store, settings, comparisons, local=local)
         runs_api.offer(store, settings, runs, comparisons, shelf, local=local)
+        gr.Navbar(visible=False)
         seat, picked = Seat.take(), kit.remembered("backbone", "")
         gr.HTML(kit.masthead())
         steps = gr.HTML(_stepper("data", {}), js_on_load=CLICKED)
@@ -60,7 +61,7 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
                     case "results":
                         results_tab.place(seat, store, settings, runs)
                     case "try":
-                        try_tab.place(seat, store, runs, shelf)
+                        try_tab.place(seat, store, settings, runs, shelf)
                     case _:
                         share_tab.place(seat, store, runs)
 
@@ -98,7 +99,7 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
         page.load(adopt, looked_at, [*looked_at, seat.step, seat.dataset], js=ARRIVED, **QUIET)
         seat.run.change(None, seat.run, None, js=ADDRESS.replace("%s", "run"))
         seat.comparison.change(None, seat.comparison, None, js=ADDRESS.replace("%s", "comparison"))
-    kit.let_overlap(page)
+    present.place(page, store, runs, shelf)
     return page
 
 

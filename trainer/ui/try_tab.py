@@ -1,129 +1,200 @@
-"""The fourth screen: the classifier answers, at once, on pictures it has never seen; and it can be taken away."""
+"""The Try screen: the classifier answers, at once, on pictures it has never seen, explains itself and is put right."""
 
 from __future__ import annotations
 
-import tempfile
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
+from trainer.asking import MOST, Row, asked, levels, narrowed
 from trainer.run import Run
 from trainer.runs import Runs
+from trainer.ui import live
+from trainer.ui.asked import Asked, ask, ask_example, ask_file, level, test_pictures
+from trainer.ui.results_view import named
 from trainer.ui.shelf import Shelf
-from trainer.ui.train_view import TITLES
-from trainer.ui.try_view import EMPTY, answer_html, problem_html
-from zoo.backbone import Picture
-from zoo.dataset import Dataset, split
-from zoo.decode import read_picture
-from zoo.errors import BadPicture, NotFound, StudioError
+from trainer.ui.try_more import Corrected, More, choices, update
+from trainer.ui.try_view import EMPTY, SORTED, live_html, rows_html
+from zoo.errors import StudioError
 from zoo.pictures import Pictures
+from zoo.settings import Settings
 from zoo.store import Store
 from zoo.ui import kit
-from zoo.ui.compare_charts import short
-from zoo.ui.kit import CLICKED, QUIET, Seat, next_html, percent
+from zoo.ui.kit import CLICKED, QUIET, Next, Seat, esc, percent
+from zoo.ui.watch import watched
 
-TEACHING = "Pictures it has never seen. Its probabilities were calibrated; Train shows how far off they are."
+TEACHING = "Pictures it has never seen. Its probabilities were calibrated; Results shows how far off they are."
 NONE = "Train a classifier first; then it answers here."
 READY = "Try pictures from elsewhere: other light, other backgrounds. Then take the classifier with you."
-EXAMPLES = 14
-MOST = 32  # pictures at once
+STAGES = {"unpack": "Unpacking", "decode": "Reading pictures", "answer": "Asking"}
+COPY = """element.addEventListener('click', event => {
+  const button = event.target.closest('[data-copy]');
+  if (!button) return;
+  const address = new URL(button.dataset.copy, location.href).href;
+  navigator.clipboard?.writeText(address).then(() => { button.textContent = 'Copied'; }, () => prompt('Copy this', address));
+})"""  # noqa: E501 - one line of the browser's
 
 
-def place(seat: Seat, store: Store, runs: Runs, shelf: Shelf) -> None:
+def place(seat: Seat, store: Store, settings: Settings, runs: Runs, shelf: Shelf) -> None:
     """Lay the screen out and wire it."""
+    more = More(store, settings, runs, shelf)
     gr.HTML(kit.heading("Try it", TEACHING))
     with gr.Column(visible=False) as trying:
-        which = gr.Dropdown([], label="Classifier", elem_classes="tz-which")
+        with gr.Row(equal_height=False):
+            which = gr.Dropdown([], label="Classifier", elem_classes="tz-which", min_width=280)
+            sets = gr.Radio([], label="Sets that hold the truth, in", elem_id="set-level", min_width=280)
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=290):
                 one = gr.Image(
                     label="A picture",
                     type="filepath",
                     image_mode=None,
-                    sources=["upload", "webcam", "clipboard"],
-                    height=260,
+                    sources=["upload", "clipboard"],
+                    height=240,
                     buttons=[],
-                    webcam_options=gr.WebcamOptions(mirror=False),
                     elem_id="ask",
                 )
-                with gr.Accordion("Several at once", open=False):
-                    many = gr.File(label="Pictures", file_count="multiple", height=120, elem_id="ask-many")
+                camera = live.place()
+                now = gr.HTML(elem_id="live-answer")
             with gr.Column(scale=3, min_width=290):
                 answers = gr.HTML(EMPTY, elem_id="answers")
+                with gr.Row(visible=False, elem_classes="tz-beneath") as tools:
+                    why = gr.Button("Where did it look?", elem_id="why", scale=0, min_width=170)
+                    label = gr.Dropdown(
+                        [], label="That’s wrong, it is …", allow_custom_value=True, min_width=150, elem_id="truth"
+                    )
+                    right = gr.Button("Put it right", elem_id="right", scale=0, min_width=120)
                 examples = gr.HTML(js_on_load=CLICKED)
+        solved = gr.HTML(elem_id="solved")
+        with gr.Row(visible=False) as then:
+            again = gr.Button("Train again with it", variant="primary", scale=0, min_width=170)
+            undo = gr.Button("Undo", scale=0, min_width=100)
+        explained = gr.HTML(elem_id="explained")
+        with gr.Accordion("Many at once, with a table", open=False):
+            many = gr.File(
+                label=f"Pictures, or zips of them, {MOST} at most",
+                file_count="multiple",
+                height=130,
+                elem_id="ask-many",
+            )
+            table = gr.HTML(js_on_load=SORTED, elem_id="batch")
+        link = gr.HTML(js_on_load=COPY)
     nothing = gr.HTML(kit.say(NONE))
-    with gr.Row(elem_classes="tz-next", equal_height=True):
-        sentence = gr.HTML(next_html(NONE), elem_classes="tz-next-text")
-        go = gr.Button("Go to Train", variant="primary", scale=0, min_width=130)
-        take = gr.DownloadButton("Download classifier", variant="primary", visible=False, scale=0, min_width=130)
-    waking = gr.State("")
+    after = Next.place(NONE, "train", train="Go to Train", share="Take it away")
+    held: gr.State = gr.State(None, time_to_live=3600)
+    corrected: gr.State = gr.State(None)
 
     def open_up(step: str, dataset: str, run_id: str) -> list[Any]:
         if step != "try":
-            return [gr.skip()] * 6
+            return [gr.skip()] * (3 + len(after.parts))
         finished = [run for run in runs.list() if run.state == "finished"]
         if not finished:
-            return [
-                gr.Column(visible=False),
-                gr.skip(),
-                gr.HTML(visible=True),
-                next_html(NONE),
-                gr.Button(visible=True),
-                gr.skip(),
-            ]
+            return [gr.Column(visible=False), gr.skip(), gr.HTML(visible=True), *after.now(NONE, "train")]
         best = _first(finished, run_id, dataset)
-        choices = [(_title(run), run.id) for run in finished]
-        return [
-            gr.Column(visible=True),
-            gr.Dropdown(choices=choices, value=best),
-            gr.HTML(visible=False),
-            next_html(READY),
-            gr.Button(visible=False),
-            best,
-        ]
+        listed = gr.Dropdown([(named(run), run.id) for run in finished], value=best)
+        return [gr.Column(visible=True), listed, gr.HTML(visible=False), *after.now(READY, "share")]
 
     def wake(run_id: str) -> Iterator[list[Any]]:
         """Load the classifier before it is asked, and show pictures that it has never seen."""
+        clean = [None, "", "", gr.Row(visible=False), gr.Row(visible=False), ""]
         try:
             folder = runs.classifier(run_id)
             fresh = folder not in shelf
             yield [
                 kit.bar(0.4, "Waking the classifier") if fresh else EMPTY,
-                _examples(runs.read(run_id), store),
-                gr.skip(),
+                _examples(runs, store, run_id),
+                _levels(folder),
+                gr.Dropdown(choices(runs, run_id), value=None),
+                _link(run_id),
+                *clean,
             ]
             shelf.get(folder)
-            yield [EMPTY, gr.skip(), gr.DownloadButton(value=str(packed(folder)), visible=True)]
+            yield [EMPTY, *[gr.skip()] * (4 + len(clean))]
         except StudioError as error:
-            yield [kit.say(str(error), "bad"), "", gr.DownloadButton(visible=False)]
+            yield [kit.say(str(error), "bad"), "", gr.skip(), gr.skip(), "", *clean]
 
-    def ask(run_id: str, paths: str | list[str] | None) -> Any:
+    def shown(found: Asked | None, miss: float | None) -> list[Any]:
+        if found is None:
+            return [gr.skip()] * 6
+        return [found.html(runs, miss), found, gr.Row(visible=True), gr.Dropdown(value=None), "", ""]
+
+    def spoken(work: Any, *given: Any, miss: float | None) -> list[Any]:
+        try:
+            return shown(work(*given), miss)
+        except StudioError as error:
+            return [kit.say(str(error), "bad"), None, gr.Row(visible=False), gr.skip(), "", ""]
+
+    def ask_one(run_id: str, miss: float | None, path: str | None) -> list[Any]:
+        return spoken(ask_file, runs, shelf, run_id, path, miss=miss) if path and run_id else [gr.skip()] * 6
+
+    def ask_known(run_id: str, miss: float | None, event: gr.EventData) -> list[Any]:
+        return spoken(ask_example, runs, shelf, store, run_id, kit.chosen(event), miss=miss)
+
+    def ask_taken(run_id: str, miss: float | None, event: gr.EventData) -> list[Any]:
+        return spoken(lambda: ask(runs, shelf, run_id, live.frame(event)), miss=miss)
+
+    def watch(run_id: str, miss: float | None, event: gr.EventData) -> str:
+        """The answer to a frame; nothing of it is kept."""
+        try:
+            chosen, threshold = level(runs.classifier(run_id), miss)
+            answer = shelf.get(runs.classifier(run_id)).predict([live.seen(event)])[0]
+            return live_html(narrowed(answer, threshold), chosen)
+        except StudioError as error:
+            return kit.say(str(error), "bad")
+
+    def relevel(found: Asked | None, miss: float | None) -> Any:
+        return found.html(runs, miss) if found else gr.skip()
+
+    def ask_many(run_id: str, miss: float | None, paths: list[str] | None) -> Iterator[str]:
         if not paths:
-            return gr.skip()
+            yield ""
+            return
         try:
-            return _asked(shelf, runs.classifier(run_id), [paths] if isinstance(paths, str) else paths[:MOST])
-        except StudioError as error:
-            return kit.say(str(error), "bad")
+            folder = runs.classifier(run_id)
+            chosen, threshold = level(folder, miss)
+            classifier = shelf.get(folder)
 
-    def ask_example(run_id: str, event: gr.EventData) -> Any:
-        try:
-            return _example(shelf, runs, store, run_id, kit.chosen(event))
-        except StudioError as error:
-            return kit.say(str(error), "bad")
+            def work(told: Any) -> tuple[list[Row], int]:
+                return asked([Path(path) for path in paths], classifier, threshold, store, settings, told)
 
-    seat.step.change(
-        open_up, [seat.step, seat.dataset, seat.run], [trying, which, nothing, sentence, go, waking], **QUIET
-    )
-    gr.on([which.change], wake, which, [answers, examples, take], **QUIET, concurrency_limit=2)
-    asking: dict[str, Any] = {"outputs": answers, "show_progress": "minimal", "api_visibility": "private"}
-    one.change(ask, [which, one], **asking, concurrency_id="predict", concurrency_limit=2)
-    many.change(ask, [which, many], **asking, concurrency_id="predict")
-    examples.click(ask_example, which, **asking, concurrency_id="predict")
-    go.click(lambda: "train", None, seat.step, **QUIET)
+            for report, found in watched(work):
+                if report:
+                    stage, done, total = report
+                    yield kit.bar(done / total if total else 0.1, f"{STAGES.get(stage, stage)}: {done:,}")
+                if found is not None:
+                    yield rows_html(*found, chosen)
+        except StudioError as error:
+            yield kit.say(str(error), "bad")
+
+    def correct(found: Asked | None, name: str, dataset: str) -> Iterator[list[Any]]:
+        for step in more.correct(found, name, dataset):
+            yield update(*step)
+
+    @kit.spoken()
+    def undone(what: Corrected | None) -> list[Any]:
+        if what is None:
+            return [gr.skip()] * 3
+        return [more.undo(what), kit.say("Undone: the dataset is as it was."), gr.Row(visible=False)]
+
+    seat.step.change(open_up, [seat.step, seat.dataset, seat.run], [trying, which, nothing, *after.parts], **QUIET)
+    woken = [answers, examples, sets, label, link, held, solved, explained, tools, then, table]
+    which.change(wake, which, woken, **QUIET, concurrency_limit=2)
+    outcome = [answers, held, tools, label, solved, explained]
+    asking: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private", "concurrency_id": "predict"}
+    one.change(ask_one, [which, sets, one], outcome, **asking, concurrency_limit=2)
+    camera.submit(ask_taken, [which, sets], outcome, **asking)
+    examples.click(ask_known, [which, sets], outcome, **asking)
+    camera.click(watch, [which, sets], now, **QUIET, trigger_mode="once", concurrency_limit=2)
+    sets.input(relevel, [held, sets], answers, **QUIET)
+    many.change(ask_many, [which, sets, many], table, **QUIET, concurrency_limit=1)
+    why.click(more.explain, held, explained, **QUIET, concurrency_limit=2)
+    right.click(correct, [held, label, seat.dataset], [solved, seat.dataset, corrected, then], **QUIET)
+    undo.click(undone, corrected, [seat.dataset, solved, then], **QUIET)
+    again.click(lambda: ("", "train"), None, [seat.run, seat.step], **QUIET)
+    after.buttons["train"].click(lambda: "train", None, seat.step, **QUIET)
+    after.buttons["share"].click(lambda run_id: (run_id, "share"), which, [seat.run, seat.step], **QUIET)
 
 
 def _first(finished: Sequence[Run], run_id: str, dataset: str) -> str:
@@ -133,66 +204,28 @@ def _first(finished: Sequence[Run], run_id: str, dataset: str) -> str:
     return next((run.id for run in finished if run.plan and run.plan.dataset == dataset), finished[0].id)
 
 
-def _title(run: Run) -> str:
-    if run.plan is None:
-        return run.id
-    accuracy = (run.test or {}).get("accuracy")
-    figure = f" · {percent(accuracy)} right" if isinstance(accuracy, float) else ""
-    return f"{short(run.plan.backbone)} · {TITLES.get(run.plan.strategy, run.plan.strategy)}{figure} · {run.id[:6]}"
+def _levels(folder: Path) -> Any:
+    known = levels(folder)
+    chosen, _ = level(folder, None)
+    listed = [(percent(1 - miss, 0), miss) for miss in known]
+    return gr.Radio(choices=listed, value=chosen, visible=len(listed) > 1)
 
 
-def _asked(shelf: Shelf, folder: Path, paths: Sequence[str]) -> str:
-    """An answer for each picture; a file that is none says so and the rest goes on."""
-    pictures: dict[str, Picture] = {}
-    problems = []
-    for path in paths:
-        try:
-            pictures[path] = read_picture(Path(path))
-        except BadPicture as error:
-            problems.append(problem_html(Path(path).name, str(error)))
-    said = shelf.get(folder).predict(list(pictures.values()))
-    rows = [answer_html(picture, answer) for picture, answer in zip(pictures.values(), said, strict=True)]
-    return f'<div class="tz-stack">{"".join(problems + rows)}</div>'
+def _link(run_id: str) -> str:
+    address = f"try?run={esc(run_id)}"
+    return (
+        f'<p class="tz-note">To show it to others: <a href="{address}" target="_blank">its own page</a>, with the '
+        f'classifier and nothing else. <button type="button" class="tz-do" data-copy="{address}">Copy the link</button>'
+        "</p>"
+    )
 
 
-def _test_pictures(run: Run, store: Store) -> tuple[Dataset, list[int]]:
-    """The dataset of ``run`` and a few indices of its test part, classes taking turns."""
-    if run.plan is None:
-        raise NotFound("The plan of this run cannot be read.", "Choose another classifier.")
-    dataset = Dataset.load(store, run.plan.dataset)
-    test = split(dataset, run.plan.seed).of("test")
-    turns = np.zeros(len(test), dtype=np.int64)  # how many of its class came before
-    for label in np.unique(dataset.y[test]):
-        members = dataset.y[test] == label
-        turns[members] = np.arange(members.sum())
-    order = np.argsort(turns, kind="stable")
-    return dataset, [int(index) for index in test[order][:EXAMPLES]]
-
-
-def _examples(run: Run, store: Store) -> str:
+def _examples(runs: Runs, store: Store, run_id: str) -> str:
     try:
-        dataset, indices = _test_pictures(run, store)
+        dataset, indices = test_pictures(runs, store, run_id)
         pictures = Pictures.open(store, dataset)
     except StudioError:  # the classifier answers without the pictures it was made from
         return ""
     names = [f"Test picture {number}" for number in range(1, len(indices) + 1)]
     strip = kit.buttons([pictures[index] for index in indices], names, [str(index) for index in indices])
     return f'<div class="tz-gap">{kit.panel("From the test part", strip, "It has never learned from these.")}</div>'
-
-
-def _example(shelf: Shelf, runs: Runs, store: Store, run_id: str, choice: str) -> Any:
-    dataset, indices = _test_pictures(runs.read(run_id), store)
-    if not choice.isdecimal() or int(choice) not in indices:
-        return gr.skip()
-    picture = np.array(Pictures.open(store, dataset)[int(choice)])
-    answer = shelf.get(runs.classifier(run_id)).predict([picture])[0]
-    return answer_html(picture, answer, dataset.classes[dataset.items[int(choice)].label])
-
-
-def packed(folder: Path) -> Path:
-    """The classifier's folder as one file to take away."""
-    path = Path(tempfile.mkdtemp(prefix="classifier-")) / "classifier.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as bundle:
-        for file in sorted(folder.iterdir()):
-            bundle.write(file, f"classifier/{file.name}")
-    return path
