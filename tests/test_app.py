@@ -95,14 +95,23 @@ def test_a_whole_visit_from_a_zip_to_an_answer(tmp_path: Path, picture_folder: P
             someone.page.wait_for_url("**run=*")
             someone.reload()
             someone.sees("button:visible:has-text('Try it')", 180)
+            someone.go("results")
             someone.sees(".tz-heat")
+            someone.page.locator("#confusion [data-choice^='cell']").first.click()
+            someone.sees("#cell figure", 60)
             someone.press("Try it")
-            someone.sees("a:visible:has-text('Download'), button:visible:has-text('Download')", 60)
             someone.page.set_input_files("#ask input[type=file]", next((folder / "class_1").glob("*.png")))
-            someone.sees(".tz-answer")
-            assert someone.page.inner_text(".tz-answer h3") == HOSTILE["class_1"]
+            someone.sees("#answers .tz-answer", 60)
+            assert someone.page.inner_text("#answers .tz-answer h3") == HOSTILE["class_1"]
             someone.page.locator(".tz-pick button").first.click()
-            someone.sees(".tz-answer .tz-badge")
+            someone.sees("#answers .tz-answer .tz-badge")
+            someone.press("Where did it look?")
+            someone.sees(".tz-maps figure >> nth=1", 60)
+            someone.page.fill("#truth input", HOSTILE["class_0"] + "!")
+            someone.page.keyboard.press("Enter")
+            someone.press("Put it right")
+            someone.sees("button:visible:has-text('Train again with it')", 90)
+            assert not page.holds_torch
             address = someone.page.url.removeprefix(page.url)
             someone.go("share")
             someone.sees("#formats button")
@@ -113,6 +122,12 @@ def test_a_whole_visit_from_a_zip_to_an_answer(tmp_path: Path, picture_folder: P
             assert someone.page.evaluate("window.hacked") is None
         with visitor(page.url, at=address) as other:
             other.sees("button:visible:has-text('Try it')")
+            other.page.goto(f"{page.url}/try{address.removeprefix('/')}")
+            other.page.set_input_files("#ask input[type=file]", next((folder / "class_1").glob("*.png")))
+            other.sees("#answers .tz-answer", 60)
+            assert other.page.locator(".tz-steps, .nav-holder:visible").count() == 0
+            other.page.goto(f"{page.url}/try?run=none")
+            other.sees("text=There is no classifier at this address")
 
 
 @pytest.mark.parametrize("arguments", [("--host", "0.0.0.0"), ("--share",)])

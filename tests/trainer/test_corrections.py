@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ CLASSES = ("=cmd", "b", "c")
 class Constant:
     """Answers the same whatever it is shown."""
 
-    def predict(self, pictures: list[Picture]) -> list[Prediction]:
+    def predict(self, pictures: Sequence[Picture]) -> list[Prediction]:
         return [said(CLASSES, np.array([0.6, 0.3, 0.1]), 1.5, 0.95, 0.01) for _ in pictures]
 
 
