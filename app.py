@@ -26,8 +26,10 @@ def main() -> int:
         settings = replace(settings, home=asked.home.expanduser().absolute()) if asked.home else settings
         host = asked.host or ("0.0.0.0" if settings.on_space else LOCAL[1])  # noqa: S104 - a Space's own proxy stands in front
         local = host in LOCAL and not (asked.share or settings.on_space)
-        if not (local or settings.on_space or settings.auth):
+        if not (local or settings.on_space or settings.auth or settings.mode == "demo"):
             raise BadPlan("Anyone who reaches this page could use it.", "Set STUDIO_AUTH=name:secret first.")
+        if settings.mode == "team" and not (settings.auth or settings.oauth):
+            raise BadPlan("A team signs in.", "Set STUDIO_AUTH=name:secret, or hf_oauth in the Space's README.")
     except StudioError as error:
         print(error, file=sys.stderr)
         return 2

@@ -97,10 +97,12 @@ class Races:
             NotFound: there is no such dataset.
             BadPlan, BackboneUnavailable: as ``entrants`` says.
         """
+        self._store.owners.private("Racing")
         data = Dataset.load(self._store, dataset)
         advice = Comparisons(self._store, self._settings).latest(dataset)
         plans = entrants(data, self._settings, advice, backbone, budget, seed)
         name = new_id()
+        self._store.owners.claim("races", name)
         most = sum(_seconds(plan) * (FOLDS if plan.strategy in AS_THEY_ARE else HEATS) for plan in plans)
         told = [plan.as_json() for plan in plans]
         asked = {"dataset": dataset, "at": time.time(), "plans": told, "most_seconds": most}
@@ -145,7 +147,8 @@ class Races:
     def list(self) -> list[str]:
         """Ids of all races, newest first."""
         asked = [(read_json(path) or {"at": 0}, path.parent.name) for path in self.root.glob("*/question.json")]
-        return [name for question, name in sorted(asked, key=lambda pair: -pair[0]["at"])]
+        newest = [name for question, name in sorted(asked, key=lambda pair: -pair[0]["at"])]
+        return [name for name in newest if self._store.owners.holds("races", name)]
 
     def latest(self, dataset: str, backbone: str | None = None, state: str = "") -> dict[str, Any] | None:
         """The newest race of a dataset, of this backbone and in this state where they are given."""
@@ -165,7 +168,7 @@ class Races:
 
     def _folder(self, name: str) -> Path:
         folder = self.root / checked_id(name, "race")
-        if not (folder / "question.json").is_file():
+        if not (folder / "question.json").is_file() or not self._store.owners.holds("races", name):
             raise NotFound(f"There is no race {name!r}.", "Race again.")
         return folder
 

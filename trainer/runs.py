@@ -22,6 +22,7 @@ from trainer.run import Run, replay
 from trainer.supervisor import LOCK
 from trainer.trash import MARK, binned, doomed, found, put, take_out
 from zoo.errors import BadPlan, NotFound
+from zoo.room import owned
 from zoo.settings import Settings, child_environment
 from zoo.store import Store, checked_id, new_id
 
@@ -63,6 +64,7 @@ class Runs:
             priority: who of the waiting goes first, the higher; among equals the one asked for first.
             origin: how it was made from another run, and which.
         """
+        self._may_start(plan)
         run_id = new_id()
         draft = RunFolder(self.store.runs / f".new-{run_id}")
         with self.store.lock("runs"):
@@ -73,6 +75,7 @@ class Runs:
             if origin:
                 draft.write_origin(*origin)
             draft.request("QUEUED", self._ticket(), time.time())
+            self.store.owners.claim("runs", run_id)
             draft.path.rename(self.store.runs / run_id)  # a run is there whole or not at all
         self.ensure_supervisor()
         return run_id
@@ -84,7 +87,7 @@ class Runs:
             NotFound: there is no such run.
         """
         path = self.store.runs / checked_id(run_id, "run")
-        if not (path / "QUEUED").is_file():
+        if not (path / "QUEUED").is_file() or not self.store.owners.holds("runs", run_id):
             raise NotFound(f"There is no run {run_id!r}.", "Choose a run from the list.")
         return path
 
@@ -114,7 +117,9 @@ class Runs:
     def list(self) -> list[Run]:
         """Every run, newest first."""
         folders = {
-            folder: request for folder in run_folders(self.store.runs) if (request := folder.requested("QUEUED"))
+            folder: request
+            for folder in run_folders(self.store.runs)
+            if (request := folder.requested("QUEUED")) and self.store.owners.holds("runs", folder.id)
         }
         newest = sorted(folders, key=lambda folder: folders[folder][0], reverse=True)
         runs = [self._read(folder) for folder in newest]
@@ -128,7 +133,7 @@ class Runs:
         Raises:
             NotFound: there is no such run.
         """
-        folder = RunFolder(self.folder(run_id))
+        folder = self._own(run_id)
         with self.store.lock("runs"):
             if self._read(folder).active:
                 folder.stop.touch()
@@ -141,7 +146,8 @@ class Runs:
             NotFound: there is no such run.
             BadPlan: it is not one that can be resumed.
         """
-        folder = RunFolder(self.folder(run_id))
+        folder = self._own(run_id)
+        self._within_quota()
         with self.store.lock("runs"):
             run = self._read(folder)
             if not run.resumable:
@@ -157,7 +163,7 @@ class Runs:
             NotFound: there is no such run.
             BadPlan: that is no priority.
         """
-        folder = RunFolder(self.folder(run_id))
+        folder = self._own(run_id)
         with self.store.lock("runs"):
             folder.write_priority(checked_priority(priority))
 
@@ -190,7 +196,7 @@ class Runs:
             NotFound: there is no such run.
             BadPlan: they are too many.
         """
-        folder = RunFolder(self.folder(run_id))
+        folder = self._own(run_id)
         if len(text) > LONGEST_NOTE:
             raise BadPlan(f"The note has {len(text):,} characters.", f"Keep it to {LONGEST_NOTE:,}.")
         with self.store.lock("runs"):
@@ -198,7 +204,8 @@ class Runs:
 
     def trash(self) -> Sequence[Run]:
         """The deleted runs that can be restored, the latest deleted first."""
-        return [replace(self._read(folder), id=folder.id.removeprefix(MARK)) for folder in binned(self.store.runs)]
+        runs = [replace(self._read(folder), id=folder.id.removeprefix(MARK)) for folder in binned(self.store.runs)]
+        return [run for run in runs if self.store.owners.holds("runs", run.id)]
 
     def restore(self, run_id: str) -> None:
         """Undo a deletion.
@@ -206,7 +213,7 @@ class Runs:
         Raises:
             NotFound: there is no such run in the bin.
         """
-        checked_id(run_id, "deleted run")
+        self._own_deleted(run_id)
         with self.store.lock("runs"):
             take_out(self.store.runs, run_id)
 
@@ -216,7 +223,7 @@ class Runs:
         Raises:
             NotFound: there is no such run in the bin.
         """
-        checked_id(run_id, "deleted run")
+        self._own_deleted(run_id)
         with self.store.lock("runs"):
             gone = doomed(found(self.store.runs, run_id))
         shutil.rmtree(gone, ignore_errors=True)
@@ -228,7 +235,7 @@ class Runs:
             NotFound: there is no such run.
             BadPlan: it is queued or running.
         """
-        folder = RunFolder(self.folder(run_id))
+        folder = self._own(run_id)
         self.read(run_id)  # sees to it that there is a supervisor where one is needed
         patience = time.monotonic() + 5
         while not self._read(folder).active and _unsettled(folder) and time.monotonic() < patience:
@@ -284,6 +291,31 @@ class Runs:
         threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie behind
         return process
 
+    def _may_start(self, plan: Plan) -> None:
+        self.store.owners.private("Training")
+        kind, _, name = plan.backbone.partition("/")
+        if kind == "folder" and "/" not in name and (self.store.runs / name).exists():
+            self.store.owners.check("runs", name)
+        self._within_quota()
+
+    def _within_quota(self) -> None:
+        """See that whoever asks has disk and, of the last day, time left."""
+        owners, mine = self.store.owners, self.store.owners.own("runs")
+        owners.allowed_disk([self.store.runs / name for name in mine] + owned(self.store))
+        if owners.most_seconds:
+            day = time.time() - 24 * 3600
+            owners.allowed_time(sum(_seconds(run, day) for run in self.list() if run.id in mine))
+
+    def _own(self, run_id: str) -> RunFolder:
+        """The run, to change it."""
+        folder = RunFolder(self.folder(run_id))
+        self.store.owners.private("Changing a run")
+        return folder
+
+    def _own_deleted(self, run_id: str) -> None:
+        self.store.owners.private("Changing a run")
+        self.store.owners.check("runs", checked_id(run_id, "deleted run"))
+
     def _ticket(self) -> int:
         """The next free one; the caller holds the lock "runs"."""
         folders = (*run_folders(self.store.runs), *binned(self.store.runs))
@@ -334,6 +366,13 @@ def checked_priority(priority: int) -> int:
     if not -MOST_URGENT <= priority <= MOST_URGENT:
         raise BadPlan(f"A priority of {priority} is none.", f"Choose from {-MOST_URGENT} to {MOST_URGENT}; 0 is usual.")
     return priority
+
+
+def _seconds(run: Run, since: float) -> float:
+    """What its latest attempt has taken after ``since``."""
+    if run.started is None:
+        return 0.0
+    return max(0.0, (run.ended or time.time()) - max(run.started, since))
 
 
 def _unsettled(folder: RunFolder) -> bool:

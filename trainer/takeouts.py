@@ -44,6 +44,7 @@ class Takeouts:
             NotFound: there is no such run, or it has no classifier.
             BadExport: there is no such format, or it goes to a hub, which the command line does.
         """
+        self._store.owners.private("Exporting")
         classifier, place = self._runs.classifier(run_id), self._place(run_id, form)
         with self._store.lock(f"takeaway-{place.name}"):
             if self.read(run_id, form).state in ("making", "ready"):

@@ -18,6 +18,7 @@ from zoo.background import identity, living, spawn
 from zoo.compare import EMBEDDED, Question, compare
 from zoo.dataset import Dataset
 from zoo.errors import BadPlan, NotFound, StudioError
+from zoo.owners import HOUR, PUBLIC_AN_HOUR, PUBLIC_BACKBONES, PUBLIC_PICTURES, PUBLIC_SECONDS
 from zoo.settings import Settings
 from zoo.store import Store, checked_id, new_id, read_json, write_json
 
@@ -51,7 +52,9 @@ class Comparisons:
             raise BadPlan(f"The seed is {seed} and the limit {limit}.", "A seed is 0 or more, a limit 1 or more.")
         if not 1 <= len(backbones) <= 40:
             raise BadPlan(f"{len(backbones)} backbones are named.", "Name between 1 and 40.")
+        budget, limit = self._within(backbones, budget, limit)
         comparison = new_id()
+        self._store.owners.claim("comparisons", comparison)
         folder = self._store.comparisons / comparison
         question = Question(backbones=tuple(backbones), budget=budget, seed=seed, limit=limit)
         write_json(folder / "question.json", {"dataset": dataset, "at": time.time(), "question": asdict(question)})
@@ -89,7 +92,8 @@ class Comparisons:
     def list(self) -> list[str]:
         """Ids of all comparisons, newest first."""
         asked = [(read_json(path), path.parent.name) for path in self._store.comparisons.glob("*/question.json")]
-        return [name for question, name in sorted(asked, key=lambda pair: -(pair[0] or {"at": 0})["at"])]
+        newest = [name for question, name in sorted(asked, key=lambda pair: -(pair[0] or {"at": 0})["at"])]
+        return [name for name in newest if self._store.owners.holds("comparisons", name)]
 
     def latest(self, dataset: str) -> dict[str, Any] | None:
         """The newest finished comparison of a dataset."""
@@ -109,9 +113,30 @@ class Comparisons:
 
     def _folder(self, comparison: str) -> Path:
         folder = self._store.comparisons / checked_id(comparison, "comparison")
-        if not (folder / "question.json").is_file():
+        if not (folder / "question.json").is_file() or not self._store.owners.holds("comparisons", comparison):
             raise NotFound(f"There is no comparison {comparison!r}.", "Compare again.")
         return folder
+
+    def _within(
+        self, backbones: Sequence[str], budget: float | None, limit: int | None
+    ) -> tuple[float | None, int | None]:
+        """Budget and limit as whoever asks may have them; what they may not have at all is refused."""
+        owners = self._store.owners
+        for kind, _, name in (one.partition("/") for one in backbones):
+            if kind == "folder" and "/" not in name and (self._store.runs / name).exists():
+                owners.check("runs", name)
+        if not owners.public:
+            return budget, limit
+        if len(backbones) > PUBLIC_BACKBONES:
+            raise BadPlan(f"{len(backbones)} backbones are named.", f"This public page compares {PUBLIC_BACKBONES}.")
+        asked = [
+            read_json(self._store.comparisons / name / "question.json") or {} for name in owners.own("comparisons")
+        ]
+        if sum(time.time() - one.get("at", 0) < HOUR for one in asked) >= PUBLIC_AN_HOUR:
+            raise BadPlan(f"These were {PUBLIC_AN_HOUR} comparisons in an hour.", "Come back in a while.")
+        if any(self.read(name)["state"] == "running" for name in owners.own("comparisons")[-PUBLIC_AN_HOUR * 24 :]):
+            raise BadPlan("A comparison of yours is running.", "Wait until it has ended, or stop it.")
+        return min(budget or PUBLIC_SECONDS, PUBLIC_SECONDS), min(limit or PUBLIC_PICTURES, PUBLIC_PICTURES)
 
     def _spawn(self, folder: Path) -> None:
         self._children = [child for child in self._children if child.poll() is None]

@@ -101,6 +101,7 @@ class Dataset:
 
         What is known already stays as it is where this one was edited into it, so that undo never goes in circles.
         """
+        store.owners.claim("datasets", self.id)
         if self.parent and any(path.exists() for path in _paths(store, self.id)):
             return
         head = {
@@ -124,11 +125,12 @@ class Dataset:
         """
         new, old = _paths(store, checked_id(dataset_id, "dataset"))
         try:
+            store.owners.check("datasets", dataset_id)
             with (new if new.exists() else old).open(encoding="utf-8") as lines:
                 value = json.loads(next(lines, ""))
                 alone = [Item(**item) for item in value.get("items", ())]  # as datasets were saved before columns
                 items = Items.of(alone) if alone else Items(map(json.loads, lines))
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, NotFound):
             raise NotFound(f"There is no dataset {dataset_id!r}.", "Give the pictures again.") from None
         return cls(
             root=Path(value["root"]),

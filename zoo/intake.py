@@ -27,7 +27,7 @@ from zoo.names import clean
 from zoo.outcomes import Outcomes
 from zoo.pictures import Files, Pictures
 from zoo.resume import bench
-from zoo.room import evict
+from zoo.room import evict, owned
 from zoo.sandbox import Progress, Sandbox
 from zoo.settings import Settings
 from zoo.store import Store, new_id
@@ -80,6 +80,7 @@ def intake(
 def at_desk(store: Store, settings: Settings, told: Progress) -> Iterator[Desk]:
     """Everything one intake needs, cleared away at its end."""
     _sweep(store)
+    store.owners.allowed_disk([*owned(store), *(store.runs / name for name in store.owners.own("runs"))])
     room = store.datasets / f".draft-{new_id()}"
     room.mkdir()
     try:
@@ -191,6 +192,7 @@ def build(gathered: Gathered, desk: Desk) -> Dataset:
     """Decode what was gathered and make the dataset, its pixels stored, itself not yet saved."""
     root, title, candidates = gathered.root, gathered.title, gathered.found
     skipped = list(gathered.skipped)
+    desk.store.owners.allowed_pictures(len(candidates))
     if len({one.label for one in gathered.placed}) < 2:
         raise explain(title, gathered.placed, len(candidates), skipped)
     placed = sorted(  # by the parts of their names

@@ -98,6 +98,7 @@ class Looks:
         Raises:
             NotFound: there is no such dataset.
         """
+        self._store.owners.private("A thorough look")
         Dataset.load(self._store, dataset)
         if self.read(dataset)["state"] == "running":
             return
@@ -109,6 +110,7 @@ class Looks:
     def read(self, dataset: str) -> dict[str, Any]:
         """State ("", "running", "finished", "failed"), message, and how far it is; "" once its features are evicted."""
         self._children = [child for child in self._children if child.poll() is None]
+        self._store.owners.check("datasets", checked_id(dataset, "dataset"))
         folder = _folder(self._store, dataset)
         found: dict[str, Any] = read_json(folder / "state.json") or {"state": ""}
         if found["state"] == "finished" and not (folder / "features.npy").exists():
@@ -119,6 +121,7 @@ class Looks:
 
     def stop(self, dataset: str) -> None:
         """End it; features it computed are kept."""
+        self._store.owners.check("datasets", checked_id(dataset, "dataset"))
         process = living(read_json(_folder(self._store, dataset) / "state.json"))
         if process is not None:
             process.terminate()

@@ -67,6 +67,14 @@ def make_room(store: Store, needed: int, what: str) -> None:
         )
 
 
+def owned(store: Store) -> list[Path]:
+    """Where the datasets of whoever asks lie, their own copies of pictures included."""
+    names = store.owners.own("datasets")
+    return [
+        path for name in names for path in (store.datasets / name, store.datasets / f"{name}.jsonl") if path.exists()
+    ]
+
+
 def free_bytes(store: Store) -> int:
     """Bytes that may still be taken where ``store`` lies."""
     return max(0, shutil.disk_usage(store.pictures).free - SPARE)

@@ -6,10 +6,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, cast, get_args
 
 from zoo.errors import BadPlan
 
 NO_PATHS = "STUDIO_NO_PATHS"
+Mode = Literal["single", "team", "demo"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,11 @@ class Settings:
         threads: CPU threads that computing may use.
         on_space: the page runs as a Hugging Face Space.
         local_paths: whoever asks may name folders of this machine as backbones.
+        mode: who the page is for: "single" one person, "team" people who sign in and see their own things only,
+            "demo" strangers, who compare small things and try.
+        oauth: people sign in as the Space's host knows them.
+        keeper: in a team, whose the things without an owner are.
+        owner_gb, owner_hours: what one of a team may take, of the disk and, a day, in running time; 0 for no limit.
     """
 
     home: Path
@@ -39,6 +46,11 @@ class Settings:
     threads: int = 1
     on_space: bool = False
     local_paths: bool = True
+    mode: Mode = "single"
+    oauth: bool = False
+    keeper: str = ""
+    owner_gb: int = 0
+    owner_hours: int = 0
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -51,9 +63,11 @@ class Settings:
         pairs = [pair.partition(":") for pair in environ.get("STUDIO_AUTH", "").split(",") if pair]
         if any(not user or not password for user, _, password in pairs):
             raise BadPlan("STUDIO_AUTH is not user:password.", "Write STUDIO_AUTH=name:secret, several with commas.")
+        mode = _mode(environ, on_space)
+        oauth = on_space and mode == "team" and not pairs and "OAUTH_CLIENT_ID" in environ
         return cls(
             home=_home(environ, on_space),
-            max_upload_mb=_whole(environ, "STUDIO_MAX_UPLOAD_MB", 2048),
+            max_upload_mb=_whole(environ, "STUDIO_MAX_UPLOAD_MB", 200 if mode == "demo" else 2048),
             cache_gb=_whole(environ, "STUDIO_CACHE_GB", 32),
             auth=tuple((user, password) for user, _, password in pairs),
             engine=environ.get("STUDIO_ENGINE", "local"),
@@ -62,6 +76,11 @@ class Settings:
             threads=_whole(environ, "OMP_NUM_THREADS", usable_cores()),
             on_space=on_space,
             local_paths=not (on_space or environ.get("STUDIO_AUTH") or _true(environ, NO_PATHS)),
+            mode=mode,
+            oauth=oauth,
+            keeper=pairs[0][0] if pairs else environ.get("SPACE_AUTHOR_NAME", "") if oauth else "",
+            owner_gb=_whole(environ, "STUDIO_OWNER_GB", 0),
+            owner_hours=_whole(environ, "STUDIO_OWNER_HOURS", 0),
         )
 
 
@@ -117,6 +136,15 @@ def _whole(environ: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdigit() or int(text) < 1:
         raise BadPlan(f"{name} is {text!r}.", "Give a whole number of 1 or more, or leave it out.")
     return int(text)
+
+
+def _mode(environ: Mapping[str, str], on_space: bool) -> Mode:
+    mode = environ.get("STUDIO_MODE", "") or (
+        "team" if environ.get("STUDIO_AUTH") else "demo" if on_space else "single"
+    )
+    if mode not in get_args(Mode):
+        raise BadPlan(f"STUDIO_MODE is {mode!r}.", "Choose single, team or demo.")
+    return cast(Mode, mode)
 
 
 def _true(environ: Mapping[str, str], name: str) -> bool:

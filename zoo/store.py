@@ -15,15 +15,25 @@ from typing import Any
 from filelock import FileLock
 
 from zoo.errors import NotFound
+from zoo.owners import Owners
 
 _ID = re.compile(r"[0-9a-z][0-9a-z-]{0,63}")
 
 
 @dataclass(frozen=True)
 class Store:
-    """Paths below one root. Two processes may share it."""
+    """Paths below one root. Two processes may share it.
+
+    Attributes:
+        kept_for: whose things are whose, where whoever uses this store has to care.
+    """
 
     root: Path
+    kept_for: Owners | None = None
+
+    @property
+    def owners(self) -> Owners:
+        return self.kept_for or Owners(root=self.root / "owners")
 
     @property
     def datasets(self) -> Path:

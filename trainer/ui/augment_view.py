@@ -42,7 +42,7 @@ def place(seat: Seat, store: Store, settings: Settings, comparisons: Comparisons
         try:
             plan = _plan(known, comparisons, comparison, backbone, settings)
             found = symmetry.known(known.id, plan.backbone, settings)
-            trying = found is None and try_symmetry(known.id, plan.backbone, settings)
+            trying = found is None and not store.owners.public and try_symmetry(known.id, plan.backbone, settings)
             return [augmented_html(known, plan, store, settings, found, trying=trying), gr.Timer(active=trying)]
         except StudioError as error:
             return [kit.say(str(error), "wait"), gr.Timer(active=False)]

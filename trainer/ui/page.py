@@ -16,6 +16,7 @@ from zoo.errors import NotFound
 from zoo.settings import Settings
 from zoo.store import Store
 from zoo.ui import api, compare_tab, data_tab, kit
+from zoo.ui.asking import visited
 from zoo.ui.compare_view import summary
 from zoo.ui.kit import CLICKED, QUIET, Seat, percent, plural
 
@@ -29,7 +30,7 @@ ADDRESS = """(id) => { const here = new URL(location.href);
 
 def build(settings: Settings, *, local: bool) -> gr.Blocks:
     """The page, ready to launch; ``local`` says that only this computer can reach it."""
-    store = Store(settings.home)
+    store = visited(settings)
     runs, comparisons, shelf = Runs(store, settings), Comparisons(store, settings), Shelf(store, settings)
 
     def finished() -> list[dict[str, Any]]:

@@ -97,6 +97,7 @@ class More:
             yield FIRST, "", None
             return
         try:
+            self._store.owners.private("Correcting")
             name, run = corrections.named(label), self._runs.folder(asked.run)
             before = corrections.base(run, seat, self._store)
             undo = Corrected(asked.run, corrections.hashed(asked.content), before.id)
@@ -140,6 +141,7 @@ class More:
                 if isinstance(told, str):
                     yield kit.bar(0.5, told), ""
                     continue
+                self._store.owners.claim("datasets", told["dataset"])
                 after = Dataset.load(self._store, told["dataset"])
                 probe = solved_html(told["probe"], name) if told["probe"] else kit.say(told["why"], "wait")
                 yield _both(kit.say(_done(after), "good"), probe), after.id

@@ -20,6 +20,8 @@ def launch(page: gr.Blocks, settings: Settings, *, host: str, port: int, share: 
         hosts=LOCAL if local else (),
         max_upload=settings.max_upload_mb << 20,
         framed_by=SPACES if settings.on_space else "'none'",
+        proxied=settings.on_space,
+        uploads=20 if settings.mode == "demo" else 120,
     )
     page.queue(api_open=False, max_size=WAITING, default_concurrency_limit=4)
     page.launch(

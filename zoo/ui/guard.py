@@ -5,6 +5,8 @@ Pure ASGI, because middleware that buffers breaks server-sent events and hides a
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +26,8 @@ POLICY = (  # Gradio's own bundle needs the two unsafe- words; what matters is t
 FETCHING = ("file=http", "/proxy=", "/vibe-")  # paths by which a visitor could make this server fetch or write for them
 REFLECTED = (b"access-control-allow-origin", b"access-control-allow-credentials")
 UPLOAD = "/gradio_api/upload"
+LOGIN = "/login"
+MINUTE = 60.0
 
 
 class TooBig(Exception):
@@ -40,6 +44,8 @@ class Guard:
         max_upload: bytes that a file upload may have.
         max_body: bytes that any other request may have; Gradio itself caps neither JSON nor form fields.
         framed_by: who may show the page in a frame, as CSP's frame-ancestors.
+        proxied: a proxy that the host trusts stands in front and names who asks.
+        logins, uploads: of one address within a minute.
     """
 
     def __init__(
@@ -50,12 +56,17 @@ class Guard:
         max_upload: int = 2 << 30,
         max_body: int = 8 << 20,
         framed_by: str = "'none'",
+        proxied: bool = False,
+        logins: int = 10,
+        uploads: int = 120,
     ) -> None:
         self.app = app
         self.hosts = frozenset(hosts)
         self.max_upload = max_upload
         self.max_body = max_body
         self.policy = POLICY.format(framed_by).encode()
+        self.proxied = proxied
+        self.rates = {LOGIN: Rate(logins), UPLOAD: Rate(uploads)}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -63,6 +74,7 @@ class Guard:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         headers = {name.lower(): value.decode("latin1") for name, value in scope["headers"]}
+        scope["studio.address"] = _from(scope, headers) if self.proxied else _from(scope, {})
         cap = self.max_upload if scope["path"].rstrip("/").endswith(UPLOAD) else self.max_body
         refused = self._refused(scope, headers) or _oversized(headers, cap)
         if refused:
@@ -94,8 +106,12 @@ class Guard:
         reads = scope["method"] in ("GET", "HEAD", "OPTIONS")
         if not reads and headers.get(b"sec-fetch-site") == "cross-site":
             return 403, "Requests from other sites are refused."
-        if any(part in scope["path"].lower() for part in FETCHING):
+        path = scope["path"].lower().rstrip("/")
+        if any(part in path for part in FETCHING):
             return 403, "This address is switched off."
+        rate = self.rates.get(path)
+        if rate and scope["method"] == "POST" and not rate.allows(address(scope)):
+            return 429, "These were too many within a minute. Wait a little."
         return None
 
     def _hardened(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -106,6 +122,36 @@ class Guard:
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"same-origin"),
         ]
+
+
+class Rate:
+    """How often each address did something within the last minute."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._seen: dict[str, deque[float]] = {}
+
+    def allows(self, who: str) -> bool:
+        """Whether ``who`` may once more; counts it."""
+        now = time.monotonic()
+        if len(self._seen) > 10_000:
+            self._seen = {one: times for one, times in self._seen.items() if times and now - times[-1] < MINUTE}
+        times = self._seen.setdefault(who, deque(maxlen=self.most))
+        if len(times) == self.most and now - times[0] < MINUTE:
+            return False
+        times.append(now)
+        return True
+
+
+def address(scope: Message) -> str:
+    """Where a request that the guard let in comes from."""
+    return str(scope.get("studio.address", "?"))
+
+
+def _from(scope: Message, headers: Headers) -> str:
+    """The last hop that a trusted proxy saw; those before it anyone can write."""
+    told = headers.get(b"x-forwarded-for", "").rpartition(",")[2].strip()
+    return told or str((scope.get("client") or ("?",))[0])
 
 
 def _oversized(headers: Headers, cap: int) -> tuple[int, str] | None:

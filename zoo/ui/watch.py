@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ def watched(
     """
     reports: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(work, lambda *report: reports.put(report))
+        running = pool.submit(copy_context().run, work, lambda *report: reports.put(report))
         while not running.done():
             try:
                 running.exception(timeout=every)

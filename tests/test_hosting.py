@@ -1,0 +1,152 @@
+"""A page for a team, by raw HTTP and as scripts use it: who is not signed in gets nothing, nobody sees another's."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from tests.served import ROOT, Served, environment, served
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STUDIO_AUTH", "anna:secret-a,bert:secret-b")
+        patch.setenv("STUDIO_MAX_UPLOAD_MB", "3")
+        with served(tmp_path_factory.mktemp("team") / "home") as page:
+            yield page
+
+
+def asked(
+    page: Served, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+) -> tuple[int, bytes, http.client.HTTPMessage]:
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(page.url).netloc, timeout=30)
+    connection.request(method, path, body, headers or {})
+    answer = connection.getresponse()
+    return answer.status, answer.read(), answer.headers
+
+
+def login(page: Served, name: str, secret: str) -> tuple[int, dict[str, str]]:
+    form = urllib.parse.urlencode({"username": name, "password": secret}).encode()
+    status, _, headers = asked(page, "POST", "/login", form, {"Content-Type": "application/x-www-form-urlencoded"})
+    cookies = (one.partition(";")[0] for one in headers.get_all("set-cookie", []))
+    return status, {"Cookie": "; ".join(cookies)}
+
+
+def refused(client: Client, *values: Any, name: str) -> str:
+    with pytest.raises(AppError) as caught:
+        client.predict(*values, api_name=name)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/config"),
+        ("GET", "/gradio_api/info"),
+        ("GET", "/gradio_api/openapi.json"),
+        ("GET", "/gradio_api/file=/etc/passwd"),
+        ("GET", "/gradio_api/queue/data?session_hash=x"),
+        ("POST", "/gradio_api/queue/join"),
+        ("POST", "/gradio_api/call/runs"),
+        ("POST", "/gradio_api/run/runs"),
+        ("POST", "/gradio_api/upload"),
+    ],
+)
+def test_who_is_not_signed_in_gets_nothing(page: Served, method: str, path: str) -> None:
+    forged = {"Cookie": "access-token-x=AAAA; access-token-unsecure-x=AAAA"}
+    assert asked(page, method, path, b'{"data": []}' if method == "POST" else b"", JSON | forged)[0] == 401
+
+
+def test_nobody_sees_anothers_things(page: Served) -> None:
+    anna = Client(page.url, auth=("anna", "secret-a"), verbose=False)
+    bert = Client(page.url, auth=("bert", "secret-b"), verbose=False)
+    given = anna.predict("sample", api_name="/intake")["dataset"]
+    plan = anna.predict(given, "", api_name="/suggest")
+    compared = anna.submit(given, ["pixels/8x8"], 0, api_name="/compare").result()
+    assert compared["dataset"] == given
+    run = anna.predict(plan, api_name="/train")
+    assert [one["id"] for one in anna.predict(api_name="/runs")] == [run]
+    assert bert.predict(api_name="/runs") == []
+    for values, name in (
+        ((given,), "/check"),
+        ((given, ""), "/suggest"),
+        ((given, ["pixels/8x8"], 0), "/compare"),
+        ((plan,), "/train"),
+        ((run,), "/run"),
+        ((run,), "/stop"),
+        ((run,), "/resume"),
+        ((run, "mine"), "/note"),
+        ((run, 5), "/priority"),
+        ((run,), "/delete"),
+        ((run, {}), "/duplicate"),
+        ((run,), "/replay"),
+        ((run, run), "/diff"),
+        ((run, []), "/predict"),
+        ((run, "folder"), "/export"),
+    ):
+        assert "There is no" in refused(bert, *values, name=name), name
+    assert anna.predict(run, api_name="/stop")["id"] == run
+    assert bert.predict("sample", api_name="/intake")["dataset"] == given  # the same pictures, given by both
+    assert "There is no run" in refused(bert, plan | {"backbone": f"folder/{run}"}, name="/train")
+    assert "There is no run" in refused(bert, given, [f"folder/{run}"], 0, name="/compare")
+
+
+def test_forged_functions_and_files_are_refused_and_the_page_goes_on(page: Served) -> None:
+    status, cookie = login(page, "anna", "secret-a")
+    assert status == 200
+    for index in (-1, 10**6, "x", None, {"a": 1}):
+        body = json.dumps({"data": [], "fn_index": index, "session_hash": "x"}).encode()
+        assert asked(page, "POST", "/gradio_api/queue/join", body, JSON | cookie)[0] >= 400, index
+    for path in ("/etc/passwd", f"{page.home}/owners", f"{ROOT}/app.py", "../../etc/passwd", "http://127.0.0.1:1/x"):
+        assert asked(page, "GET", f"/gradio_api/file={path}", headers=cookie)[0] in (403, 404), path
+    assert asked(page, "POST", "/gradio_api/queue/join", b"[" * 100_000, JSON | cookie)[0] in (400, 422)
+    status, body, headers = asked(page, "GET", "/config", headers=cookie)
+    assert status == 200
+    assert b"secret-a" not in body
+    assert "default-src 'self'" in headers["content-security-policy"]
+
+
+def test_what_is_too_big_is_refused_whatever_it_is(page: Served) -> None:
+    _, cookie = login(page, "anna", "secret-a")
+    form = b"username=anna&password=" + b"x" * (9 << 20)
+    assert asked(page, "POST", "/login", form, {"Content-Type": "application/x-www-form-urlencoded"})[0] == 413
+    assert (
+        asked(page, "POST", "/gradio_api/queue/join", b'{"data": ["' + b"x" * (9 << 20) + b'"]}', JSON | cookie)[0]
+        == 413
+    )
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.zip"\r\n\r\n'
+        + b"x" * (4 << 20)
+        + b"\r\n--b--\r\n"
+    )
+    assert asked(page, "POST", "/gradio_api/upload", body, kind | cookie)[0] == 413
+
+
+def test_guessing_passwords_is_slow(page: Served) -> None:
+    answers = [login(page, "anna", f"guess-{count}")[0] for count in range(12)]
+    assert answers[0] == 400
+    assert answers[-1] == 429
+    assert "secret" not in (page.home.parent / "page.log").read_text()
+
+
+def test_a_team_without_a_login_is_not_served(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "app.py"), "--home", str(tmp_path)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env=environment(STUDIO_MODE="team", STUDIO_AUTH=""), check=False
+    )
+    assert done.returncode == 2
+    assert "signs in" in done.stderr
