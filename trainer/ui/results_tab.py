@@ -40,8 +40,10 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs) -> None:
         which = gr.Dropdown([], label="Classifier", elem_classes="tz-which")
         head = gr.HTML()
         with gr.Row(equal_height=False):
-            matrix = gr.HTML(js_on_load=CLICKED, elem_id="confusion")
-            certainty = gr.HTML()
+            with gr.Column(min_width=300):
+                matrix = gr.HTML(js_on_load=CLICKED, elem_id="confusion")
+            with gr.Column(min_width=300):
+                certainty = gr.HTML()
         cell = gr.HTML(elem_id="cell")
         table = gr.HTML()
         pairs = gr.HTML()
