@@ -146,7 +146,12 @@ def test_guessing_passwords_is_slow(page: Served) -> None:
 def test_a_team_without_a_login_is_not_served(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "app.py"), "--home", str(tmp_path)]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, env=environment(STUDIO_MODE="team", STUDIO_AUTH=""), check=False
+        command,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(STUDIO_MODE="team", STUDIO_AUTH=""),
+        check=False,
     )
     assert done.returncode == 2
     assert "signs in" in done.stderr
