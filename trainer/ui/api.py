@@ -85,8 +85,8 @@ def offer(store: Store, settings: Settings, runs: Runs, comparisons: Comparisons
     api_runs.offer(store, settings, runs)
     gr.api(suggest, api_name="suggest")
     gr.api(train, api_name="train")
-    gr.api(run, api_name="run")
-    gr.api(all_runs, api_name="runs")
+    gr.api(run, api_name="run", concurrency_limit=None)  # many may watch one run
+    gr.api(all_runs, api_name="runs", concurrency_limit=None)
     gr.api(stop, api_name="stop")
     gr.api(resume, api_name="resume")
     gr.api(predict, api_name="predict", concurrency_limit=2, concurrency_id="predict")

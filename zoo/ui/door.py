@@ -10,6 +10,7 @@ from zoo.ui.guard import LOCAL, Guard
 from zoo.ui.theme import MARK, STYLES, theme
 
 WAITING = 64  # visitors' actions that may queue
+REMEMBERED = 300  # sessions, some 0.7 MB each; a script that names none has a new one with every call
 SPACES = "https://huggingface.co https://*.hf.space"
 
 
@@ -31,6 +32,7 @@ def launch(page: gr.Blocks, settings: Settings, *, host: str, port: int, share: 
         auth=list(settings.auth) or None,
         app_kwargs={"middleware": [guard]},
         max_file_size=settings.max_upload_mb << 20,
+        state_session_capacity=REMEMBERED,
         theme=theme(),
         css_paths=STYLES,
         favicon_path=MARK,
