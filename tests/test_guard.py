@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.served import Served, served
-from zoo.ui.guard import Guard, Message, Receive, Send
+from zoo.ui.guard import Guard, Message, Receive, Send, address
 
 JOIN = "/gradio_api/queue/join"
 
@@ -86,6 +86,30 @@ def test_endpoints_of_the_screens_cannot_be_called_past_the_queue(page: Served) 
     for name in ("take", "start", "intake", "train"):
         answer = asked(page, "POST", f"/gradio_api/run/{name}", body, {"Content-Type": "application/json"})
         assert answer.status >= 400, name
+
+
+def test_a_visitor_behind_the_hosts_proxies_is_who_came_last_from_outside() -> None:
+    seen: list[str] = []
+
+    async def page(scope: Message, _: Receive, send: Send) -> None:
+        seen.append(address(scope))
+
+    async def ask(guard: Guard, forwarded: bytes) -> None:
+        headers = [(b"x-forwarded-for", forwarded)]
+        scope: Message = {"type": "http", "path": "/", "method": "GET", "headers": headers, "client": ("10.0.0.9", 1)}
+
+        async def nothing(*_: object) -> Message:
+            return {}
+
+        async def nowhere(_: Message) -> None:
+            return None
+
+        await guard(scope, nothing, nowhere)
+
+    for forwarded in (b"8.8.8.8", b"1.1.1.1, 8.8.8.8, 10.1.2.3", b"made up"):
+        asyncio.run(ask(Guard(page, proxied=True), forwarded))
+        asyncio.run(ask(Guard(page), forwarded))
+    assert seen == ["8.8.8.8", "10.0.0.9", "8.8.8.8", "10.0.0.9", "10.0.0.9", "10.0.0.9"]
 
 
 def test_a_body_without_a_length_is_counted_while_it_comes() -> None:

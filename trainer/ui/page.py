@@ -24,6 +24,7 @@ STEPS = {"data": "Data", "compare": "Compare", "train": "Train", "results": "Res
 # Whoever follows an address goes where it says, also where this browser looked last; whoever reloads stays.
 ARRIVED = """(run, comparison) =>
   performance.getEntriesByType('navigation')[0]?.type === 'navigate' ? ['', ''] : [run, comparison]"""
+PUBLIC = "A public page: compare small sets of pictures and try classifiers. To train, run the studio yourself."
 ADDRESS = """(id) => { const here = new URL(location.href);
   id ? here.searchParams.set('%s', id) : here.searchParams.delete('%s'); history.replaceState(null, '', here); }"""
 
@@ -48,6 +49,10 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
         gr.Navbar(visible=False)
         seat, picked = Seat.take(), kit.remembered("backbone", "")
         gr.HTML(kit.masthead())
+        if settings.oauth:
+            gr.LoginButton(size="sm")
+        if settings.mode == "demo":
+            gr.HTML(kit.say(PUBLIC))
         steps = gr.HTML(_stepper("data", {}), js_on_load=CLICKED)
         screens: dict[str, gr.Column] = {}
         for key in STEPS:

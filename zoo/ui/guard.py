@@ -5,6 +5,7 @@ Pure ASGI, because middleware that buffers breaks server-sent events and hides a
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -149,9 +150,17 @@ def address(scope: Message) -> str:
 
 
 def _from(scope: Message, headers: Headers) -> str:
-    """The last hop that a trusted proxy saw; those before it anyone can write."""
-    told = headers.get(b"x-forwarded-for", "").rpartition(",")[2].strip()
-    return told or str((scope.get("client") or ("?",))[0])
+    """The last hop outside of the host's own network; those before it anyone can write."""
+    hops = [hop.strip() for hop in headers.get(b"x-forwarded-for", "").split(",")]
+    outside = [hop for hop in hops if _public(hop)]
+    return outside[-1] if outside else str((scope.get("client") or ("?",))[0])
+
+
+def _public(hop: str) -> bool:
+    try:
+        return ipaddress.ip_address(hop).is_global
+    except ValueError:
+        return False
 
 
 def _oversized(headers: Headers, cap: int) -> tuple[int, str] | None:
