@@ -77,8 +77,8 @@ def bench(asked: argparse.Namespace, home: Path) -> None:
         f"  calibration error {error:.3f} ({span[0]:.3f} to {span[1]:.3f}) over {n * asked.splits} answers, pictures "
         "of several splits among them"
     )
-    learned = np.isin(np.arange(len(data)), split(data, 0).of("train", "select"))
-    found = compared(list(left_out(x, data.y, learned, data.classes)))
+    known = np.isin(np.arange(len(data)), split(data, 0).of("train", "select"))
+    found = compared(list(left_out(x, data.y, known, data.classes)))
     for name, one in found["detectors"].items():
         print(f"  a class never seen, {name}: AUROC {one['auroc']:.3f} {one['interval']}")
     print(f"  {found['sentence']}")
