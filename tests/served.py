@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,10 +109,18 @@ class Visitor:
         self.page.wait_for_selector(what, timeout=1000 * seconds)
 
     def reload(self) -> None:
-        """Load the page again; what the browser says of requests that this cut off is nothing to complain of."""
+        """Load the page again."""
+        self._leave(self.page.reload, ".tz-steps button")
+
+    def follows(self, address: str, what: str) -> None:
+        """Go from this page to another address, until ``what`` is seen there."""
+        self._leave(lambda: self.page.goto(address), what)
+
+    def _leave(self, go: Callable[[], object], what: str) -> None:
+        """What the browser says of requests that leaving a page cut off is nothing to complain of."""
         before = list(self.complaints)
-        self.page.reload()
-        self.sees(".tz-steps button")
+        go()
+        self.sees(what)
         cut_off = (
             "console: AbortError",
             "console: Unexpected error Connection errored out",
@@ -142,7 +150,7 @@ def visitor(url: str, *, width: int = 1280, height: int = 860, theme: str = "lig
         someone.sees(".tz-steps button")
         yield someone
         browser.close()
-    assert someone.complaints == []
+    assert someone.complaints == [], someone.complaints
 
 
 def zipped(folder: Path, names: dict[str, str] | None = None) -> Path:

@@ -122,12 +122,11 @@ def test_a_whole_visit_from_a_zip_to_an_answer(tmp_path: Path, picture_folder: P
             assert someone.page.evaluate("window.hacked") is None
         with visitor(page.url, at=address) as other:
             other.sees("button:visible:has-text('Try it')")
-            other.page.goto(f"{page.url}/try{address.removeprefix('/')}")
+            other.follows(f"{page.url}/try{address.removeprefix('/')}", "#ask")
             other.page.set_input_files("#ask input[type=file]", next((folder / "class_1").glob("*.png")))
             other.sees("#answers .tz-answer", 60)
             assert other.page.locator(".tz-steps, .nav-holder:visible").count() == 0
-            other.page.goto(f"{page.url}/try?run=none")
-            other.sees("text=There is no classifier at this address")
+            other.follows(f"{page.url}/try?run=none", "text=There is no classifier at this address")
 
 
 @pytest.mark.parametrize("arguments", [("--host", "0.0.0.0"), ("--share",)])
