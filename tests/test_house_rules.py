@@ -18,6 +18,8 @@ from zoo.registry import discover
 
 TOP = Path(__file__).parent.parent
 TOP_LEVEL = {
+    ".dockerignore",
+    "Dockerfile",
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "app.py", "requirements.txt", "pyproject.toml"),
     *(".ci", ".gitattributes", ".gitignore", ".pre-commit-config.yaml", "zoo", "trainer", "tests"),
 }
