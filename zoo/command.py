@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -53,6 +54,8 @@ def main(program: str, commands: Sequence[Command], argv: Sequence[str] | None =
         return FIXABLE
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # `… | head` has read enough; Python would complain once more as it flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -53,7 +53,7 @@ def lookalikes(
     """Index pairs (i < j) of pictures that are one picture, mirrored or cropped by a tenth at most.
 
     Pictures that earlier pairs connect are not compared again. Memory is flat but for some hundred bytes a picture;
-    time is that of N² / 2 products of 64 numbers, half a minute for 100,000.
+    time is that of N² / 2 products of 64 numbers.
 
     Args:
         hashes: (N, 32) difference hashes, which find copies in crowds of neighbours; not needed.

@@ -1,10 +1,13 @@
 import argparse
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from zoo.background import ROOT
 from zoo.command import Command, main, tell
 from zoo.errors import NotFound
 from zoo.settings import Settings
@@ -74,3 +77,10 @@ def test_a_wrong_command_has_status_2() -> None:
     with pytest.raises(SystemExit) as ended:
         main("it", COMMANDS, ["dance"])
     assert ended.value.code == 2
+
+
+def test_a_reader_who_has_enough_ends_a_command_quietly() -> None:
+    line = f"{sys.executable} -m zoo list --offline | true"
+    shell = ["bash", "-c", f"set -o pipefail; {line}"]
+    done = subprocess.run(shell, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
