@@ -24,6 +24,8 @@ class Settings:
         cache_gb: most that decoded pictures and features may take together, in 10⁹ bytes.
         auth: ``user:password`` pairs for the page, empty for none.
         engine: the engine runs are sent to unless a plan says otherwise.
+        cluster: HOST:PORT of the head of a Ray cluster, empty for none.
+        cluster_token: the file with the token that its nodes were started with.
         slots: how many runs this machine takes at once; 0 for one a graphics card, or one without any.
         offline: never ask a hub.
         threads: CPU threads that computing may use.
@@ -41,6 +43,8 @@ class Settings:
     cache_gb: int = 32
     auth: tuple[tuple[str, str], ...] = ()
     engine: str = "local"
+    cluster: str = ""
+    cluster_token: Path | None = None
     slots: int = 0
     offline: bool = False
     threads: int = 1
@@ -71,6 +75,8 @@ class Settings:
             cache_gb=_whole(environ, "STUDIO_CACHE_GB", 32),
             auth=tuple((user, password) for user, _, password in pairs),
             engine=environ.get("STUDIO_ENGINE", "local"),
+            cluster=environ.get("STUDIO_CLUSTER", ""),
+            cluster_token=_file(environ, "STUDIO_CLUSTER_TOKEN"),
             slots=_whole(environ, "STUDIO_SLOTS", 0),
             offline=any(_true(environ, name) for name in ("STUDIO_OFFLINE", "HF_HUB_OFFLINE")),
             threads=_whole(environ, "OMP_NUM_THREADS", usable_cores()),
@@ -127,6 +133,10 @@ def _home(environ: Mapping[str, str], on_space: bool) -> Path:
         return Path("/data")
     base = environ.get("XDG_DATA_HOME") or "~/.local/share"
     return Path(base).expanduser() / "transfer-zoo"
+
+
+def _file(environ: Mapping[str, str], name: str) -> Path | None:
+    return Path(environ[name]).expanduser().absolute() if environ.get(name) else None
 
 
 def _whole(environ: Mapping[str, str], name: str, default: int) -> int:
