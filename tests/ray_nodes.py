@@ -125,6 +125,7 @@ class Nodes:
             **QUICK,
             MARK: name,
             "PYTHONPATH": str(TOP),
+            "STUDIO_HOME": str(self.folder / "homes" / name),  # each node has a disk of its own
             "OMP_NUM_THREADS": "1",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.token),
