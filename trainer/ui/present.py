@@ -102,4 +102,5 @@ def _accuracy(test: dict[str, Any]) -> str:
 
 
 def _head(title: str, sentence: str) -> str:
-    return f'<header class="tz-mast tz-alone"><div><h1>{esc(title)}</h1><p>{esc(sentence)}</p></div></header>'
+    words = f"<div><h1>{esc(title)}</h1><p>{esc(sentence)}</p></div>"
+    return f'<header class="tz-mast tz-alone">{words}{kit.languages()}</header>'

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gradio as gr
 from starlette.middleware import Middleware
 
 from zoo.settings import Settings
+from zoo.ui import language
+from zoo.ui.asking import known
+from zoo.ui.belongings import Belongings
 from zoo.ui.guard import LOCAL, Guard
 from zoo.ui.theme import MARK, STYLES, theme
 
@@ -24,13 +29,18 @@ def launch(page: gr.Blocks, settings: Settings, *, host: str, port: int, share: 
         proxied=settings.on_space,
         uploads=20 if settings.mode == "demo" else 120,
     )
+    layers = [guard]
+    if settings.mode != "single":
+        folder = Path(gr.utils.get_upload_folder())
+        layers.append(Middleware(Belongings, asker=known(settings), folder=folder, bound=settings.mode == "team"))
     page.queue(api_open=False, max_size=WAITING, default_concurrency_limit=4)
     page.launch(
         server_name=host,
         server_port=port,
         share=share,
         auth=list(settings.auth) or None,
-        app_kwargs={"middleware": [guard]},
+        app_kwargs={"middleware": [guard], "routes": [language.route()]},
+        head=language.head(),
         max_file_size=settings.max_upload_mb << 20,
         state_session_capacity=REMEMBERED,
         theme=theme(),

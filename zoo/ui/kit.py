@@ -88,11 +88,20 @@ def let_overlap(page: gr.Blocks) -> None:
             function.trigger_mode = "multiple"
 
 
+def languages() -> str:
+    """The switch of the page's language, which ``language.js`` answers to."""
+    choices = "".join(
+        f'<button type="button" data-language="{code}" lang="{code}" aria-pressed="false">{name}</button>'
+        for code, name in (("en", "English"), ("ko", "한국어"))
+    )
+    return f'<div class="tz-language" role="group" translate="no" aria-label="Language · 언어">{choices}</div>'
+
+
 def masthead() -> str:
     return (
         f'<header class="tz-mast">{MARK.read_text()}<div><h1>Transfer Zoo</h1>'
         "<p>Drop in pictures, see which pretrained network fits them, and leave with a classifier you can trust.</p>"
-        "</div></header>"
+        f"</div>{languages()}</header>"
     )
 
 
