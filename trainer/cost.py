@@ -25,6 +25,7 @@ COPIES = (
 LIVE = 0.95  # numbers kept for a number that a layer gives: some are overwritten in place
 PASSING = 2.5  # pictures' worth of all layers that a frozen pass of a batch has in memory at once
 MB = 1e6
+EXACT = 2e9  # bytes that activations at a cut may take in single precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,8 @@ def cost(plan: Plan, card: Card, sizes: Sizes, speed: Speed, anatomy: Anatomy) -
         training = min(training, plan.budget_seconds + epoch)
     weights = card.params * 4 * (0.1 if plan.strategy == "lora" else share_of_weights(share))
     kept = (anatomy.whole if tap is None else anatomy.kept[tap]) * 4 * plan.batch * LIVE / MB
-    activations = 0.0 if tap is None else (sizes.train * plan.views + sizes.select) * anatomy.numbers[tap] * 2 / MB
+    numbers = 0 if tap is None else (sizes.train * plan.views + sizes.select) * anatomy.numbers[tap]
+    activations = numbers * width(numbers) / MB
     return Cost(
         seconds=(begun + training + end),
         memory_mb=BASE_MB + card.params * 8 + COPIES * weights + kept + PASSING * anatomy.whole * 4 / MB,
@@ -89,6 +91,11 @@ def cost(plan: Plan, card: Card, sizes: Sizes, speed: Speed, anatomy: Anatomy) -
 def usual_epochs(plan: Plan) -> float:
     """How many of a plan's epochs are run: from a fitted head the best one comes early, and patience waits after it."""
     return min(plan.epochs, plan.patience + max(2.0, plan.epochs / 5)) if plan.patience else plan.epochs
+
+
+def width(numbers: int) -> int:
+    """Bytes for each of so many numbers of activations: all four where that is little, else two."""
+    return 4 if numbers * 4 <= EXACT else 2
 
 
 def share_of_weights(share: float) -> float:

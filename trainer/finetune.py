@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
@@ -80,8 +80,10 @@ class Unread:
     counted: torch.Tensor
 
 
-def finetune(job: Job, network: nn.Module, material: Material | None = None) -> Iterator[Event | nn.Module]:
-    """Train what of ``network`` requires gradients; yield events, then it with the best weights, or a ``Stopped``.
+def finetune(
+    job: Job, network: nn.Module, material: Material | None = None
+) -> Generator[Event, None, nn.Module | None]:
+    """Train what of ``network`` requires gradients; its value is it with the best weights, None after a ``Stopped``.
 
     Args:
         material: what it is trained on, the job's pictures unless told.
@@ -95,10 +97,10 @@ def finetune(job: Job, network: nn.Module, material: Material | None = None) -> 
             for event in tuning.epoch():
                 yield event
                 if isinstance(event, Stopped):
-                    return
+                    return None
             yield tuning.judged(time.perf_counter() - begun)
         yield from tuning.end()
-        yield tuning.best()
+        return tuning.best()
     finally:
         tuning.close()
 

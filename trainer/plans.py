@@ -40,6 +40,7 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
     if not card.params:
         raise BadPlan(f"{backbone} is a yardstick and has nothing to train.", "Choose a backbone with weights.")
     named(strategy)
+    measured = next((row for row in (comparison or {}).get("backbones", []) if row["id"] == backbone), None)
     decided.setdefault("seed", (comparison or {}).get("seed", 0))  # the same test part stays unseen
     if strategy in FITTED:
         decided["processes"] = 1  # nothing to share
@@ -52,11 +53,11 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
     if strategy not in FITTED:
         cell = ((comparison or {}).get("quadrant") or {}).get("cell", "") if backbone == advice.get("backbone") else ""
         trained = len(split(dataset, decided["seed"]).of("train"))
-        recipe |= recipes.recipe(strategy, card, anatomy.known(card, settings), trained, cell)
+        best = measured["best_tap"] if measured else ""
+        recipe |= recipes.recipe(strategy, card, anatomy.known(card, settings), trained, cell, best)
         recipe |= {name: value for name, (value, _) in fitting(dataset, decided["seed"]).items()}
         tried = symmetry.known(dataset.id, backbone, settings)
         recipe |= tried.fields if tried else {}  # mirrored and turned only where that was tried and does no harm
-    measured = next((row for row in (comparison or {}).get("backbones", []) if row["id"] == backbone), None)
     plan = Plan.from_json(recipe | decided)
     if plan.engine not in engines():
         raise BadPlan(f"There is no engine {plan.engine[:80]!r}.", f"Choose one of: {', '.join(engines())}.")

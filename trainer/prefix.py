@@ -1,7 +1,8 @@
 """Activations at the cut, computed once for a few views of each picture and kept on disk: an epoch costs what follows.
 
-A file holds one view of every picture of a dataset in half precision, filled as pictures are wanted and known by
-weights, preprocessing, cut and augmentation; so a second run, another fold or another learning rate computes nothing.
+A file holds one view of every picture of a dataset, in single precision where that takes little room, else in half:
+there logits differ by up to 1e-4 of the largest. It is filled as pictures are wanted and known by weights,
+preprocessing, cut and augmentation; so a second run, another fold or another learning rate computes nothing.
 View 0 is the picture as held-out pictures are shown; training takes one of the views at random, that one among them.
 """
 
@@ -23,6 +24,7 @@ from torch import nn
 
 from trainer.augmentation import Augmentation
 from trainer.batches import Indices, Rows
+from trainer.cost import width
 from trainer.events import Progress
 from trainer.halves import Halves
 from trainer.job import Job
@@ -31,7 +33,7 @@ from zoo.errors import BadPlan
 from zoo.network import fit, normalised
 from zoo.room import amount, cached, evict, free_bytes
 
-LAYOUT = 1  # raised when what is stored changes its meaning
+LAYOUT = 2  # raised when what is stored changes its meaning
 PAGE = 4096
 LARGEST = 6e4  # that half precision can hold
 
@@ -39,21 +41,21 @@ LARGEST = 6e4  # that half precision can hold
 class View:
     """One view's activations of N pictures, mapped from a file; ``done`` says of which ones they are there."""
 
-    def __init__(self, path: Path, count: int, shape: tuple[int, ...]) -> None:
+    def __init__(self, path: Path, count: int, shape: tuple[int, ...], kind: type[np.floating[Any]]) -> None:
         start = -(-count // PAGE) * PAGE
-        length = start + count * math.prod(shape) * 2
+        length = start + count * math.prod(shape) * np.dtype(kind).itemsize
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.is_file() or path.stat().st_size != length:
             with path.open("wb") as file:
                 file.truncate(length)  # takes no room until it is written to
         os.utime(path)
         self.done = np.memmap(path, np.uint8, "r+", shape=(count,))
-        self.rows = np.memmap(path, np.float16, "r+", offset=start, shape=(count, *shape))
+        self.rows = np.memmap(path, kind, "r+", offset=start, shape=(count, *shape))
 
     def missing(self, indices: Indices) -> Indices:
         return np.asarray(indices[self.done[indices] == 0])
 
-    def put(self, indices: Indices, values: NDArray[np.float16]) -> None:
+    def put(self, indices: Indices, values: NDArray[np.float32]) -> None:
         self.rows[indices] = values
         self.rows.flush()  # before it is said to be there
         self.done[indices] = 1
@@ -71,9 +73,11 @@ class Activations:
         self._augmentation = Augmentation.of(job.plan, job.preprocessing)
         made = halves.activations(self._input([fit(job.pictures[0], job.preprocessing)]))
         self._shape = _stored(made).shape[1:]
-        self._files = [self._file(view) for view in range(job.plan.views)]
+        self._kind: type[np.floating[Any]] = np.float32
+        exact = width(self._numbers(job.plan.views)) == 4 and self._needed(job.plan.views) <= self._room()
+        self._kind = np.float32 if exact else np.float16
         self.views = self._affordable()
-        self._kept = [View(path, len(job.dataset), self._shape) for path in self._files[: self.views]]
+        self._kept = [View(path, len(job.dataset), self._shape, self._kind) for path in self._files[: self.views]]
 
     @property
     def needed(self) -> int:
@@ -117,7 +121,7 @@ class Activations:
     def _of(self, view: int) -> Indices:
         return self._job.split.of("train") if view else self._job.split.of("train", "select")
 
-    def _computed(self, view: int, indices: Indices) -> NDArray[np.float16]:
+    def _computed(self, view: int, indices: Indices) -> NDArray[np.float32]:
         job = self._job
         shown = []
         for index in indices.tolist():
@@ -126,7 +130,7 @@ class Activations:
             shown.append(self._augmentation(picture, rng) if view else fit(picture, job.preprocessing))
         with torch.inference_mode():
             made = self._halves.activations(self._input(shown))
-        if not bool((made.abs() < LARGEST).all()):
+        if self._kind is np.float16 and not bool((made.abs() < LARGEST).all()):
             raise BadPlan("The activations at this cut are too large to be kept.", "Choose another cut, or full.")
         return _stored(made)
 
@@ -137,10 +141,20 @@ class Activations:
         """Named after everything that decides what is in it, but the pictures' place in a split."""
         job = self._job
         look = asdict(self._augmentation) | {"seed": job.plan.seed} if view else asdict(job.preprocessing)
-        whole = [LAYOUT, job.card.id, job.card.revision, self._halves.place, job.dataset.id]
+        whole = [LAYOUT, self._kind.__name__, job.card.id, job.card.revision, self._halves.place, job.dataset.id]
         key = hashlib.sha256(json.dumps([*whole, look, view]).encode()).hexdigest()[:24]
         name = hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:16]
-        return job.store.features / f"prefix-{name}" / f"{key}.f16"
+        return job.store.features / f"prefix-{name}" / f"{key}.view"
+
+    @property
+    def _files(self) -> list[Path]:
+        return [self._file(view) for view in range(self._job.plan.views)]
+
+    def _room(self) -> int:
+        """Bytes that there would be for them if they were the only cache."""
+        job, mine = self._job, set(self._files)
+        others = sum(one.length for one in cached(job.store) if one.path not in mine)
+        return min(job.settings.cache_gb * 10**9, free_bytes(job.store) + others)
 
     def _affordable(self) -> int:
         """How many views there is room for, which is made if need be.
@@ -148,9 +162,7 @@ class Activations:
         Raises:
             BadPlan: not even for the plain one.
         """
-        job, mine = self._job, set(self._files)
-        others = sum(one.length for one in cached(job.store) if one.path not in mine)
-        most = min(job.settings.cache_gb * 10**9, free_bytes(job.store) + others)
+        job, mine, most = self._job, set(self._files), self._room()
         views = job.plan.views
         while views and self._needed(views) > most:
             views -= 1
@@ -162,11 +174,15 @@ class Activations:
         needed = self._needed(views)
         evict(job.store, max(0, job.settings.cache_gb * 10**9 - needed), keep=mine)
         if needed > (free := free_bytes(job.store)):
+            others = sum(one.length for one in cached(job.store) if one.path not in mine)
             evict(job.store, max(0, others - (needed - free)), keep=mine)
         return views
 
     def _needed(self, views: int) -> int:
-        return sum(len(self._of(view)) for view in range(views)) * math.prod(self._shape) * 2
+        return self._numbers(views) * np.dtype(self._kind).itemsize
+
+    def _numbers(self, views: int) -> int:
+        return sum(len(self._of(view)) for view in range(views)) * math.prod(self._shape)
 
 
 class _Shown(Rows):
@@ -184,7 +200,7 @@ class _Shown(Rows):
         return np.asarray(view.rows[index]), int(self._y[index])
 
 
-def _stored(made: torch.Tensor) -> NDArray[np.float16]:
-    """Half precision, channels last, as a convolution will want it."""
+def _stored(made: torch.Tensor) -> NDArray[np.float32]:
+    """Channels last, as a convolution will want it."""
     made = made.permute(0, 2, 3, 1) if made.ndim == 4 else made
-    return np.asarray(made.half().cpu().numpy())
+    return np.asarray(made.float().cpu().numpy())

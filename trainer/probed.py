@@ -5,7 +5,7 @@ Starting from a fitted head keeps the first steps from tearing up the features (
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def probed(job: Job) -> Iterator[Event | nn.Module]:
-    """Yield events, then the network with the head of the probe in place, or a ``Stopped``."""
+def probed(job: Job) -> Generator[Event, None, nn.Module | None]:
+    """Its value is the network with the head of the probe in place, None after a ``Stopped``."""
     rows = job.split.of("train")  # the select part judges the epochs, so the head may not know it either
     for progress in job.reading(rows):
         yield progress
         if job.stop():
             yield Stopped(step=0)
-            return
+            return None
     features = job.extractor.rows(rows)
     yield Progress(stage="head", done=0, total=len(rows))
     y, groups, classes = job.dataset.y[rows], job.dataset.groups[rows], len(job.dataset.classes)
@@ -35,7 +35,7 @@ def probed(job: Job) -> Iterator[Event | nn.Module]:
     yield Progress(stage="head", done=len(rows), total=len(rows))
     network = job.backbone.network(classes)
     set_head(network, head.weight, head.bias)
-    yield network
+    return network
 
 
 def trained(job: Job, network: nn.Module) -> Trained:

@@ -18,12 +18,13 @@ EPOCHS = (3, 10)  # of fine-tuning from a fitted head on little data; early stop
 LITTLE = 2_000  # pictures
 
 
-def recipe(strategy: str, card: Card, anatomy: Anatomy, pictures: int, cell: str) -> dict[str, Any]:
+def recipe(strategy: str, card: Card, anatomy: Anatomy, pictures: int, cell: str, best_tap: str = "") -> dict[str, Any]:
     """Fields of a plan.
 
     Args:
         pictures: in the training part.
         cell: where the dataset stands on the map, as "little, unlike"; "" where that was not measured.
+        best_tap: the one whose features a comparison found best; "" for none.
     """
     if strategy in ("linear_head", "earlier_layer"):
         return {}
@@ -37,8 +38,9 @@ def recipe(strategy: str, card: Card, anatomy: Anatomy, pictures: int, cell: str
         rates["learning_rate"] *= 3
     match strategy:
         case "last_blocks":
-            earlier = card.taps[:-1]
-            tap = anatomy.early() if unlike else anatomy.deep()
+            earlier, tap = card.taps[:-1], anatomy.deep()
+            if unlike:  # what serves best as it is stays as it is
+                tap = min(tap, earlier.index(best_tap)) if best_tap in earlier else anatomy.early()
             rates |= {"cut": earlier[tap] if earlier else "", "views": 2 if pictures < LITTLE else 4}
             rates |= {"epochs": 5, "patience": 2} if pictures < LITTLE else {"epochs": _epochs(pictures)}
         case "lora":

@@ -91,7 +91,7 @@ def amount(length: int) -> str:
 def _cached(store: Store) -> Iterator[Cached]:
     paths = [*store.pictures.glob("*.bin"), *store.pictures.glob("known-*"), *store.features.glob("*/*.npz")]
     paths += [*store.features.glob("*/*/*.npy"), *store.datasets.glob("looks/*/*.npy")]
-    paths += store.features.glob("prefix-*/*.f16")  # activations of training from a cut
+    paths += store.features.glob("prefix-*/*")  # activations of training from a cut
     for path in paths:
         with suppress(FileNotFoundError):
             found = path.stat()

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from trainer.events import Event, Stopped
+from trainer.events import Event
 from trainer.job import Job, Trained
 from trainer.probed import probed, trained
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class Full:
@@ -23,22 +19,11 @@ class Full:
     def fit(self, job: Job) -> Iterator[Event | Trained]:
         from trainer.finetune import finetune  # brings torch, which listing the strategies must not
 
-        network: nn.Module | None = None
-        for event in probed(job):
-            if not isinstance(event, Event):
-                network = event.requires_grad_(True)
-                continue
-            yield event
-            if isinstance(event, Stopped):
-                return
-        assert network is not None
-        for event in finetune(job, network):
-            if not isinstance(event, Event):
-                yield trained(job, event)
-                continue
-            yield event
-            if isinstance(event, Stopped):
-                return
+        network = yield from probed(job)
+        if network is not None:
+            learned = yield from finetune(job, network.requires_grad_(True))
+            if learned is not None:
+                yield trained(job, learned)
 
 
 STRATEGY = Full()

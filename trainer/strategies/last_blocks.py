@@ -32,16 +32,9 @@ class LastBlocks:
     why = "Between the two: late layers may learn, early ones stay; far cheaper than training all of them."
 
     def fit(self, job: Job) -> Iterator[Event | Trained]:
-        network: nn.Module | None = None
-        for event in probed(job):
-            if not isinstance(event, Event):
-                network = event
-                continue
-            yield event
-            if isinstance(event, Stopped):
-                return
-        assert network is not None
-        yield from _from_cut(job, network)
+        network = yield from probed(job)
+        if network is not None:
+            yield from _from_cut(job, network)
 
 
 def _from_cut(job: Job, network: nn.Module) -> Iterator[Event | Trained]:
@@ -60,13 +53,10 @@ def _from_cut(job: Job, network: nn.Module) -> Iterator[Event | Trained]:
             yield Stopped(step=0)
             return
     decay = job.plan.layer_decay ** _share_of_depth(parts)
-    for event in finetune(replace(job, plan=replace(job.plan, layer_decay=max(decay, 0.01))), parts.after, kept):
-        if not isinstance(event, Event):
-            yield trained(job, parts.joined(event))
-            continue
-        yield event
-        if isinstance(event, Stopped):
-            return
+    job = replace(job, plan=replace(job.plan, layer_decay=max(decay, 0.01)))
+    learned = yield from finetune(job, parts.after, kept)
+    if learned is not None:
+        yield trained(job, parts.joined(learned))
 
 
 def _cut(job: Job, network: nn.Module) -> int:

@@ -11,7 +11,7 @@ import importlib.util
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from trainer.events import Event, Noted, Stopped
+from trainer.events import Event, Noted
 from trainer.job import Job, Trained
 from trainer.plan import Plan
 from trainer.probed import probed, trained
@@ -61,24 +61,14 @@ class Lora:
         from trainer.finetune import finetune
 
         self.check(job.card, job.plan)
-        network: nn.Module | None = None
-        for event in probed(job):
-            if not isinstance(event, Event):
-                network = event
-                continue
-            yield event
-            if isinstance(event, Stopped):
-                return
-        assert network is not None
+        network = yield from probed(job)
+        if network is None:
+            return
         _adapted(network, job)
         yield Noted(step=0, message=_said(network))
-        for event in finetune(job, network):
-            if not isinstance(event, Event):
-                yield trained(job, _merged(event))
-                continue
-            yield event
-            if isinstance(event, Stopped):
-                return
+        learned = yield from finetune(job, network)
+        if learned is not None:
+            yield trained(job, _merged(learned))
 
 
 def linear_layers(network: nn.Module) -> list[str]:
