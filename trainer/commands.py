@@ -12,6 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from trainer.events import Failed
+from trainer.exhausted import exhausted
 from trainer.folder import RunFolder
 from trainer.processes import die_with_launcher
 from trainer.runs import Runs
@@ -78,17 +79,20 @@ def _tell_failure(folder: RunFolder, told: StudioError) -> None:
         raise SystemExit(errno.ENOSPC) from error
 
 
-def exhausted(error: BaseException | None) -> StudioError | None:
-    """What ``error``, or what led to it, says about a machine that ran out of something; None for anything else."""
-    if error is None:
-        return None
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return BadPlan("The disk is full.", "Make room, then resume the run from its last checkpoint.")
-    if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be imported to be recognised
-        return BadPlan("The GPU's memory is full.", "Start it again with a smaller batch, or free the GPU and resume.")
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-        return BadPlan("The memory is full.", "Start it again with a smaller batch, or close something and resume.")
-    return exhausted(error.__cause__ or error.__context__)  # torch tells of a full disk by a RuntimeError of its own
+def drive(chosen: argparse.Namespace, settings: Settings) -> None:
+    """See one run through on a cluster; the engine ray starts it."""
+    from trainer.driving import drive as see_through
+
+    folder = RunFolder(chosen.run_dir.absolute())
+    try:
+        with FileLock(folder.path / ".lock", timeout=10):
+            see_through(folder, settings)
+            _make_quick(folder, settings)
+    except Timeout:
+        raise BadPlan("Another worker is at this run.", "Wait for it, or stop the run first.") from None
+    except StudioError as error:
+        _tell_failure(folder, error)
+        raise
 
 
 def supervise(_: argparse.Namespace, settings: Settings) -> None:
@@ -243,5 +247,6 @@ COMMANDS = (
     Command(name="note", help="keep your words with a run", call=note, show=_row, arguments=_takes_text),
     Command(name="priority", help="move a waiting run", call=priority, show=_row, arguments=_takes_priority),
     Command(name="work", help="be the worker of one run", call=work, arguments=_takes_run_dir),
+    Command(name="drive", help="see one run through on a cluster", call=drive, arguments=_takes_run_dir),
     Command(name="supervise", help="start queued runs until none is left", call=supervise),
 )

@@ -22,6 +22,13 @@ class Started:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Placed:
+    """Where on a cluster it runs from now on: each process with its ``rank``, its ``node`` and its ``pid`` there."""
+
+    workers: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Progress:
     """``done`` of ``total`` in a stage before or after the steps: "features", "head", "test", …"""
 
@@ -100,11 +107,11 @@ class Failed:
     remedy: str
 
 
-Event = Started | Progress | Step | Epoch | Noted | Finished | Stopped | Failed
+Event = Started | Placed | Progress | Step | Epoch | Noted | Finished | Stopped | Failed
 KINDS: dict[str, type[Event]] = {
-    kind.__name__.lower(): kind for kind in (Started, Progress, Step, Epoch, Noted, Finished, Stopped, Failed)
+    kind.__name__.lower(): kind for kind in (Started, Placed, Progress, Step, Epoch, Noted, Finished, Stopped, Failed)
 }
-PAIRS = ("interval", "gap_interval")
+PAIRS = ("interval", "gap_interval", "workers")
 
 
 def to_line(event: Event) -> str:

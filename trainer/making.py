@@ -10,7 +10,8 @@ from typing import Any
 
 from trainer import symmetry
 from trainer.auto import advice
-from trainer.events import Epoch, Event, Failed, Finished, Progress, Started, Stopped
+from trainer.engines import engines
+from trainer.events import Epoch, Event, Failed, Finished, Placed, Progress, Started, Stopped
 from trainer.parcel import empty_folder
 from trainer.plan import Plan
 from trainer.plans import suggest
@@ -27,6 +28,8 @@ from zoo.errors import BadPlan
 from zoo.intake import intake
 from zoo.settings import Settings
 from zoo.store import Store
+
+PLANNED = ("engine", "seed", "epochs", "processes", "worker_cpus", "worker_gpus")
 
 
 def fit(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
@@ -53,7 +56,7 @@ def _planned(chosen: argparse.Namespace, dataset: Dataset, store: Store, setting
     """What was asked for, completed by what is known of the pictures or is now found out."""
     decided: dict[str, Any] = {"backbone": chosen.backbone}
     decided |= {} if chosen.strategy == "auto" else {"strategy": chosen.strategy}
-    asked = {name: getattr(chosen, name) for name in ("engine", "seed", "epochs", "processes")}
+    asked = {name: getattr(chosen, name) for name in PLANNED}
     asked["budget_seconds"] = chosen.budget
     known: Mapping[str, Any] | None = Comparisons(store, settings).latest(dataset.id)
     plan = suggest(known, dataset, settings, **decided | asked)  # what cannot be done is said before the work
@@ -107,6 +110,8 @@ def _line(event: Event) -> str | None:
             return f"{epoch}: held-out loss {loss:.3f}, accuracy {accuracy:.1%}{' (best so far)' if best else ''}"
         case Failed(problem=problem):
             return problem
+        case Placed(workers=workers):
+            return "process " + ", ".join("{rank} on {node} (pid {pid})".format(**worker) for worker in workers)
         case Stopped(step=step):
             return f"stopped at step {step}"
         case _:
@@ -175,9 +180,11 @@ def _fit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=positive, metavar="SECONDS", help="no new epoch is begun after these")
     parser.add_argument("--out", type=Path, metavar="DIR", help="put the classifier there as well")
     parser.add_argument("--seed", type=whole, metavar="S")
-    parser.add_argument("--engine", default=None, metavar="E", help="where it runs: local")
+    parser.add_argument("--engine", default=None, metavar="E", help=f"where it runs: {', '.join(engines())}")
     parser.add_argument("--epochs", type=int, metavar="N", help="most passes over the training part")
     parser.add_argument("--processes", type=int, metavar="P", help="processes that share each step")
+    parser.add_argument("--worker-cpus", type=whole, metavar="N", help="CPUs for each of them, on a cluster")
+    parser.add_argument("--worker-gpus", type=whole, metavar="N", help="GPUs for each of them, on a cluster")
 
 
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:

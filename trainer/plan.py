@@ -51,6 +51,7 @@ class Plan:
             the share of their inputs that is dropped in training (Hu et al. 2022).
         precision: "auto" takes bf16 on CUDA devices that have it, else full precision.
         processes: how many processes share a step.
+        worker_cpus, worker_gpus: what each process gets of a cluster's nodes.
         budget_seconds: training stops after the epoch that passes this; None for no limit.
         predicted_accuracy, predicted_seconds: what the studio expected before the start; ``predicted_low`` to
             ``predicted_high`` is the accuracy's 95 % interval.
@@ -89,6 +90,8 @@ class Plan:
     lora_alpha: float = 16.0
     lora_dropout: float = 0.1
     processes: int = 1
+    worker_cpus: int = 1
+    worker_gpus: int = 0
     seed: int = 0
     budget_seconds: float | None = None
     predicted_accuracy: float | None = None
@@ -116,6 +119,8 @@ class Plan:
         _within("lora_alpha", self.lora_alpha, 0.1, 4096)
         _within("lora_dropout", self.lora_dropout, 0, 0.9)
         _within("processes", self.processes, 1, 64)
+        _within("worker_cpus", self.worker_cpus, 1, 1024)
+        _within("worker_gpus", self.worker_gpus, 0, 16)
         _within("seed", self.seed, 0, 2**31 - 1)
         if self.budget_seconds is not None:
             _within("budget_seconds", self.budget_seconds, 1, 30 * 86400)

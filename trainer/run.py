@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, assert_never
 
-from trainer.events import Epoch, Event, Failed, Finished, Noted, Progress, Started, Step, Stopped
+from trainer.events import Epoch, Event, Failed, Finished, Noted, Placed, Progress, Started, Step, Stopped
 from trainer.explained import early_stop, gap, kept, overfitting
 from trainer.plan import Plan
 
@@ -24,6 +24,7 @@ class Run:
         plan: None where ``plan.json`` cannot be read; the run has failed then, and says why.
         created: when a person asked for it, which orders the list.
         started: when the present attempt's worker took it up.
+        places: on a cluster, each of its processes with its rank, its node and its number there.
         steps: optimizer steps planned; early stopping may end sooner.
         losses: (step, training loss), thinned evenly to ``POINTS``.
         epochs: what each pass came to on the select part.
@@ -47,6 +48,7 @@ class Run:
     started: float | None = None
     ended: float | None = None
     device: str = ""
+    places: tuple[dict[str, Any], ...] = ()
     first_step: int = 0
     step: int = 0
     steps: int = 0
@@ -144,8 +146,8 @@ class Run:
         match event:
             case Started():
                 return self._taken_up(at, event)
-            case Progress():
-                return self._in_stage(at, event)
+            case Placed() | Progress():
+                return self._on_its_way(at, event)
             case Step(step=step, loss=loss):
                 losses, every = thin(self.losses, self.every, (step, loss))
                 eta = _left(at, self.started, step - self.first_step, self.steps - step)
@@ -187,7 +189,11 @@ class Run:
             eta_seconds=self.predicted_seconds,
         )
 
-    def _in_stage(self, at: float, event: Progress) -> Run:
+    def _on_its_way(self, at: float, event: Placed | Progress) -> Run:
+        if isinstance(event, Placed):
+            nodes = list(dict.fromkeys(str(worker.get("node")) for worker in event.workers))
+            message = f"On {len(nodes)} node{'s' * (len(nodes) > 1)}: {', '.join(nodes)}."
+            return replace(self, state="running", places=event.workers, message=message)
         same = self.stage is not None and self.stage.stage == event.stage
         began = self.stage_began if same else at
         message = f"{event.stage[:1].upper()}{event.stage[1:]}: {event.done} of {event.total}."

@@ -130,8 +130,8 @@ class Supervisor:
         for folder in self.waiting():
             if folder.stop.exists() and not folder.launching:
                 self._refuse(folder, "stopped", "Stopped before it began.")
-            elif room or folder.launching:
-                room = self._launch(folder)
+            elif room or folder.launching or self._engine(folder).elsewhere:
+                room = self._launch(folder) and room
 
     def waiting(self) -> list[RunFolder]:
         """Runs with a request that no attempt answers yet, by priority and ticket."""
@@ -162,10 +162,10 @@ class Supervisor:
         if folder.launching and present is None and _last_word(folder.tail(record.offset)):
             self._save(folder, replace(record, phase="ended"))
             return True
-        slots = self._free(plan, record)
-        if slots:
+        slots = () if engine.elsewhere else self._free(plan, record)
+        if slots or engine.elsewhere:
             self._begin(folder, plan, engine, replace(record, slots=slots), present)
-        return bool(slots)
+        return bool(slots) or engine.elsewhere
 
     def _begin(self, folder: RunFolder, plan: Plan, engine: Engine, record: Record, present: Process | None) -> None:
         if not self._save(folder, record):
@@ -184,7 +184,8 @@ class Supervisor:
         """The slots that a run of ``plan`` gets; none where it has to wait. It may hold its own already."""
         if record.slots:
             return record.slots
-        taken = {slot for attempt in self.attempts.values() for slot in attempt.record.slots or (0,)}
+        here = [attempt for attempt in self.attempts.values() if not attempt.engine.elsewhere]
+        taken = {slot for attempt in here for slot in attempt.record.slots or (0,)}
         free = [slot for slot in range(self.slots.count) if slot not in taken]
         needed = self.slots.needed(plan.processes)
         return tuple(free[:needed]) if len(free) >= needed else ()

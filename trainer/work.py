@@ -6,6 +6,7 @@ import platform
 import resource
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -35,8 +36,11 @@ from zoo.store import write_json
 PACKAGES = ("torch", "timm", "transformers", "accelerate", "numpy", "pillow")
 
 
-def work(run_dir: Path, settings: Settings) -> None:
+def work(run_dir: Path, settings: Settings, stop: Callable[[], bool] | None = None) -> None:
     """Carry out the plan in ``run_dir``; every process of a launched run calls it, the first one tells.
+
+    Args:
+        stop: whether a person wants it to stop, unless the run's folder is to be asked.
 
     Raises:
         StudioError: it cannot be carried out; the caller tells.
@@ -47,7 +51,7 @@ def work(run_dir: Path, settings: Settings) -> None:
     plan = folder.plan()
     settings = replace(settings, threads=max(1, settings.threads // plan.processes))
     use_threads(settings.threads)
-    job = Job.open(plan, run_dir, settings, lambda: stop_requested(run_dir))
+    job = Job.open(plan, run_dir, settings, stop or (lambda: stop_requested(run_dir)))
     chosen = strategy(job.plan.strategy)
     first = not launched_rank()
     trained: Trained | None = None

@@ -11,6 +11,7 @@ from typing import Literal, cast, get_args
 from zoo.errors import BadPlan
 
 NO_PATHS = "STUDIO_NO_PATHS"
+ON_CLUSTER = "STUDIO_ON_CLUSTER"  # marks the processes of a run that Ray started
 Mode = Literal["single", "team", "demo"]
 
 
@@ -115,8 +116,14 @@ def visible_cards(environ: Mapping[str, str] = os.environ) -> tuple[str, ...] | 
 
 
 def launched_rank(environ: Mapping[str, str] = os.environ) -> int | None:
-    """This process's number among those torch's launcher started for one run; None without a launcher."""
-    return int(environ.get("RANK", "0")) if "TORCHELASTIC_RUN_ID" in environ else None
+    """This process's number among those torch's launcher, or Ray, started for one run; None without either."""
+    launched = "TORCHELASTIC_RUN_ID" in environ or ON_CLUSTER in environ
+    return int(environ.get("RANK", "0")) if launched else None
+
+
+def set_environment(**values: str) -> None:
+    """What libraries that are imported from here on read from the environment of this process."""
+    os.environ.update(values)
 
 
 def torch_cache(environ: Mapping[str, str] = os.environ) -> Path:

@@ -25,9 +25,14 @@ class Exit:
 
 @runtime_checkable
 class Engine(Protocol):
-    """Starts and ends the processes of runs. What becomes of a run is told by its events, not by its engine."""
+    """Starts and ends the processes of runs. What becomes of a run is told by its events, not by its engine.
+
+    Attributes:
+        elsewhere: its runs compute on other machines, whose queue they wait in, and take none of this one's slots.
+    """
 
     name: str
+    elsewhere: bool
 
     def submit(self, run_dir: Path, plan: Plan, slot: Mapping[str, str] = NOWHERE) -> Process:
         """Start ``python -m trainer work RUN_DIR`` where it shall execute, unless this run has a process already.

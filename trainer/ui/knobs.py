@@ -158,6 +158,14 @@ KNOBS = (
         reason="How many share a step: one a graphics card.",
     ),
     Knob(
+        field="worker_cpus", label="CPUs for each", kind="whole", low=1, high=64,
+        reason="What each process gets of a cluster's nodes; of no account on this machine.",
+    ),
+    Knob(
+        field="worker_gpus", label="Graphics cards for each", kind="whole", low=0, high=8,
+        reason="Likewise; 0 trains on the nodes' CPUs.",
+    ),
+    Knob(
         field="tracker", label="Tell as well", kind="choice", choices=TRACKERS,
         reason="Who else gets the curves while it runs; they are here in any case.",
     ),

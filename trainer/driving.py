@@ -1,0 +1,182 @@
+"""The driver of one run on a cluster: Ray Train's TorchTrainer around the same worker that a single machine runs.
+
+Every process on the nodes finds plan, pictures and checkpoint in the studio's home, which they share with this
+machine, and goes on from the run's own checkpoint: a node that is lost costs what was learned since.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from trainer.events import Failed, Placed, Progress, Stopped
+from trainer.events_log import TERMINAL
+from trainer.exhausted import exhausted
+from trainer.folder import RunFolder, stop_requested
+from trainer.plan import Plan
+from zoo import cluster
+from zoo.errors import BadPlan, StudioError
+from zoo.settings import Settings, launched_rank
+from zoo.store import new_id, read_json, write_json
+
+LEASE = "attempt.json"  # whose the run's folder is: processes of an attempt that was given up find another name in it
+LOOK = 1.0  # seconds between looks at the head and at the stop file
+SILENT = 10  # looks at which the head did not answer before it is given up
+LOSSES = 5  # times that nodes may be lost in one attempt
+
+
+def drive(folder: RunFolder, settings: Settings) -> None:
+    """Hand the run to the cluster, and stay until it has ended there.
+
+    Raises:
+        StudioError: it cannot be carried out there.
+    """
+    plan = folder.plan()
+    cluster.check(settings)
+    folder.log.append(Progress(stage="joining the cluster", done=0, total=1))
+    ray = cluster.join(settings, plan.worker_cpus)
+    try:
+        _enough(ray, plan)
+        attempt = new_id()
+        write_json(folder.path / LEASE, {"attempt": attempt})
+        begun = folder.size()
+        Watch(folder, settings.cluster, begun).start()
+        told = {"run_dir": str(folder.path), "attempt": attempt, "settings": replace(settings, auth=())}
+        try:
+            _trainer(plan, folder, told).fit()
+        except Exception as error:
+            if not any(isinstance(event, TERMINAL) for _, event in folder.tail(begun).read()):
+                raise _ended(error, settings) from error
+    finally:
+        with suppress(OSError):
+            (folder.path / LEASE).unlink(missing_ok=True)
+        ray.shutdown()
+
+
+def _enough(ray: Any, plan: Plan) -> None:
+    """See that the cluster's nodes could ever hold the run; whether they are idle is its queue's business."""
+    room = cluster.room(ray, plan.worker_cpus, plan.worker_gpus)
+    if room < plan.processes:
+        each = f"{plan.worker_cpus} CPU" + (f" and {plan.worker_gpus} GPU" if plan.worker_gpus else "")
+        raise BadPlan(
+            f"The cluster is too small: of {plan.processes} processes of {each} its nodes hold {room}.",
+            f"Add nodes, or choose {room} processes." if room else "Add nodes, or ask for less of each.",
+        )
+
+
+def _trainer(plan: Plan, folder: RunFolder, told: dict[str, Any]) -> Any:
+    train, torch = importlib.import_module("ray.train"), importlib.import_module("ray.train.torch")
+    each = {"CPU": plan.worker_cpus} | ({"GPU": plan.worker_gpus} if plan.worker_gpus else {})
+    return torch.TorchTrainer(
+        on_a_node,
+        train_loop_config=told,
+        torch_config=torch.TorchConfig(backend="nccl" if plan.worker_gpus else "gloo", timeout_s=300),
+        scaling_config=train.ScalingConfig(
+            num_workers=(1, plan.processes) if plan.processes > 1 else 1,  # a run goes on with the nodes that are left
+            use_gpu=plan.worker_gpus > 0,
+            resources_per_worker=each,
+            placement_strategy="SPREAD",
+        ),
+        run_config=train.RunConfig(
+            name="ray",
+            storage_path=str(folder.path),
+            failure_config=train.FailureConfig(max_failures=LOSSES),
+        ),
+    )
+
+
+def on_a_node(told: dict[str, Any]) -> None:
+    """What each of the run's processes does. What a person can be told of its end is the run's last event."""
+    from trainer.work import work
+
+    folder, settings = RunFolder(Path(told["run_dir"])), told["settings"]
+    plan = _seen_plan(folder)
+    first = not launched_rank()
+    places = _gathered()
+    if first:
+        folder.log.append(Placed(workers=places))
+    plan_threads = plan.worker_cpus * plan.processes  # of which the worker takes its share
+    try:
+        work(folder.path, replace(settings, threads=plan_threads), _stop(folder, told["attempt"]))
+    except (StudioError, OSError, MemoryError, RuntimeError) as error:
+        failed = error if isinstance(error, StudioError) else exhausted(error)
+        if failed is None:
+            raise  # a neighbour was lost, most likely: Ray starts again with those that are left
+        if first:
+            folder.log.append(Failed(problem=failed.problem, remedy=failed.remedy))
+
+
+def _seen_plan(folder: RunFolder) -> Plan:
+    if not folder.path.is_dir():
+        node = importlib.import_module("ray").util.get_node_ip_address()
+        raise BadPlan(f"Node {node} does not see the run's folder.", "Let all nodes share STUDIO_HOME, at one path.")
+    return folder.plan()
+
+
+def _gathered() -> tuple[dict[str, Any], ...]:
+    """Each process of the run, its node and its number there, the same on all of them."""
+    from torch import distributed
+
+    node = importlib.import_module("ray").util.get_node_ip_address()
+    mine = {"rank": launched_rank() or 0, "node": node, "pid": os.getpid()}
+    if not distributed.is_initialized():
+        return (mine,)
+    found: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(found, mine)
+    return tuple(found)
+
+
+def _stop(folder: RunFolder, attempt: str) -> Callable[[], bool]:
+    """Whether a person wants it to stop; an end at once where this attempt was given up."""
+
+    def asked() -> bool:
+        if (read_json(folder.path / LEASE) or {}).get("attempt") != attempt:
+            raise RuntimeError("The driver of this run is gone.")
+        return stop_requested(folder.path)
+
+    return asked
+
+
+class Watch(threading.Thread):
+    """Looks from the driver whether the head still answers, and whether a run that still waits shall stop."""
+
+    def __init__(self, folder: RunFolder, address: str, begun: int) -> None:
+        super().__init__(daemon=True)
+        self._folder, self._address = folder, address
+        self._tail = folder.tail(begun)
+        self._placed = False
+
+    def run(self) -> None:
+        silent = 0
+        while silent < SILENT:
+            time.sleep(LOOK)
+            silent = 0 if cluster.answers(self._address) else silent + 1
+            self._placed = self._placed or any(isinstance(event, Placed) for _, event in self._tail.read())
+            if not self._placed and stop_requested(self._folder.path):
+                self._leave(Stopped(step=0), 0)
+        remedy = "Start the cluster again, then resume the run: it goes on from its last checkpoint."
+        self._leave(Failed(problem=f"The head of the cluster at {self._address} is gone.", remedy=remedy), 2)
+
+    def _leave(self, word: Stopped | Failed, status: int) -> None:
+        """End the driver, and by the lease its processes wherever they are."""
+        with suppress(OSError):
+            (self._folder.path / LEASE).unlink(missing_ok=True)
+            self._folder.log.append(word)
+        os._exit(status)
+
+
+def _ended(error: Exception, settings: Settings) -> StudioError:
+    if not cluster.answers(settings.cluster):
+        remedy = "Start the cluster again, then resume the run: it goes on from its last checkpoint."
+        return BadPlan(f"The head of the cluster at {settings.cluster} is gone.", remedy)
+    said = str(error).strip().splitlines()
+    told = next((line for line in reversed(said) if "Error: " in line), said[-1] if said else type(error).__name__)
+    remedy = "See log.txt in the run's folder; resume the run from its last checkpoint."
+    return BadPlan(f"The cluster gave the run up: {told.strip()[:300].rstrip('.')}.", remedy)
