@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 from gradio.context import LocalContext
+from starlette.requests import HTTPConnection
 
 from zoo.owners import Owners, everyone
 from zoo.settings import Settings
@@ -39,15 +41,35 @@ def signed_in() -> str | None:
         return None
     if request.username:
         return str(request.username)
-    session: dict[str, Any] = _scope(request).get("session") or {}
-    name = session.get("oauth_info", {}).get("userinfo", {}).get("preferred_username")
-    return str(name) if name else None
+    return _profile(_scope(request))
 
 
 def stranger() -> str | None:
     """The network address that a visitor comes from; None for nobody."""
     request = _request()
     return address(_scope(request)) if request else None
+
+
+def known(settings: Settings) -> Callable[[Any], str | None]:
+    """Who asks, by a request's scope, before any function of the page runs; the same as those above say."""
+    if settings.mode == "demo":
+        return address
+    return _holder if settings.auth else _profile
+
+
+def _holder(scope: Any) -> str | None:
+    """Whose sign-in a request's cookie proves, as Gradio knows it."""
+    page, cookies = scope["app"], HTTPConnection(scope).cookies
+    names = (f"access-token-{page.cookie_id}", f"access-token-unsecure-{page.cookie_id}")
+    token = next((cookies[name] for name in names if cookies.get(name)), None)
+    return page.tokens.get(token) if token else None
+
+
+def _profile(scope: Any) -> str | None:
+    """Who the Space's host says it is, out of the signed cookie."""
+    told = (scope.get("session") or {}).get("oauth_info", {})
+    name = told.get("userinfo", {}).get("preferred_username")
+    return str(name) if name else None
 
 
 def _request() -> gr.Request | None:

@@ -39,7 +39,7 @@ def launch(page: gr.Blocks, settings: Settings, *, host: str, port: int, share: 
         server_port=port,
         share=share,
         auth=list(settings.auth) or None,
-        app_kwargs={"middleware": [guard], "routes": [language.route()]},
+        app_kwargs={"middleware": layers, "routes": [language.route()]},
         head=language.head(),
         max_file_size=settings.max_upload_mb << 20,
         state_session_capacity=REMEMBERED,

@@ -79,7 +79,7 @@ class Guard:
         cap = self.max_upload if scope["path"].rstrip("/").endswith(UPLOAD) else self.max_body
         refused = self._refused(scope, headers) or _oversized(headers, cap)
         if refused:
-            return await _answer(send, *refused)
+            return await answer(send, *refused)
         started = False
 
         async def with_headers(message: Message) -> None:
@@ -93,7 +93,7 @@ class Guard:
             await self.app(scope, _counted(receive, cap), with_headers)
         except TooBig:
             if not started:
-                await _answer(send, 413, "This request is too big.")
+                await answer(send, 413, "This request is too big.")
 
     def _refused(self, scope: Message, headers: Headers) -> tuple[int, str] | None:
         host = headers.get(b"host", "")
@@ -185,7 +185,8 @@ def _counted(receive: Receive, cap: int) -> Receive:
     return counted
 
 
-async def _answer(send: Send, status: int, sentence: str) -> None:
+async def answer(send: Send, status: int, sentence: str) -> None:
+    """Answer a request with a sentence instead of the page."""
     await send(
         {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain; charset=utf-8")]}
     )
