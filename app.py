@@ -30,6 +30,10 @@ def main() -> int:
             raise BadPlan("Anyone who reaches this page could use it.", "Set STUDIO_AUTH=name:secret first.")
         if settings.mode == "team" and not (settings.auth or settings.oauth):
             raise BadPlan("A team signs in.", "Set STUDIO_AUTH=name:secret, or hf_oauth in the Space's README.")
+        if settings.mcp and settings.mode == "team":
+            raise BadPlan(
+                "Agents cannot sign in.", "Leave STUDIO_MCP out, or serve them a page with STUDIO_MODE=single."
+            )
     except StudioError as error:
         print(error, file=sys.stderr)
         return 2

@@ -119,6 +119,36 @@ def test_forged_functions_and_files_are_refused_and_the_page_goes_on(page: Serve
     assert "default-src 'self'" in headers["content-security-policy"]
 
 
+def uploaded(page: Served, cookie: dict[str, str], content: bytes) -> str:
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="one.png"\r\n\r\n'
+    status, body, _ = asked(page, "POST", "/gradio_api/upload", head + content + b"\r\n--b--\r\n", kind | cookie)
+    assert status == 200
+    return str(json.loads(body)[0])
+
+
+def test_files_conversations_and_events_are_their_owners_alone(page: Served) -> None:
+    anna, bert = login(page, "anna", "secret-a")[1], login(page, "bert", "secret-b")[1]
+    path = uploaded(page, anna, b"anna's picture")
+    folder, _, name = path.rpartition("/")
+    for one in (path, f"{folder}/../{folder.rpartition('/')[2]}/{name}", f"/proc/self/root{path}"):
+        for route in ("file=", "file/"):
+            assert asked(page, "GET", f"/gradio_api/{route}{urllib.parse.quote(one)}", headers=bert)[0] == 404, one
+    assert asked(page, "GET", f"/gradio_api/file={path}", headers=anna)[:2] == (200, b"anna's picture")
+    for value in (path, {"path": path, "meta": {"_type": "gradio.FileData"}}, f"/tmp/..{path}"):
+        body = json.dumps({"data": ["x", [value]]}).encode()
+        assert asked(page, "POST", "/gradio_api/call/predict", body, JSON | bert)[0] == 404, value
+    uploaded(page, bert, b"anna's picture")  # who has the same picture has it
+    assert asked(page, "GET", f"/gradio_api/file={path}", headers=bert)[0] == 200
+    body = json.dumps({"data": [], "session_hash": "annas"}).encode()
+    event = json.loads(asked(page, "POST", "/gradio_api/call/runs", body, JSON | anna)[1])["event_id"]
+    assert asked(page, "GET", f"/gradio_api/call/runs/{event}", headers=bert)[0] == 404
+    assert asked(page, "GET", "/gradio_api/queue/data?session_hash=annas", headers=bert)[0] == 404
+    assert asked(page, "POST", "/gradio_api/call/runs", body, JSON | bert)[0] == 404
+    assert asked(page, "POST", "/gradio_api/cancel", json.dumps({"event_id": event}).encode(), JSON | bert)[0] == 404
+    assert b"complete" in asked(page, "GET", f"/gradio_api/call/runs/{event}", headers=anna)[1]
+
+
 def test_what_is_too_big_is_refused_whatever_it_is(page: Served) -> None:
     _, cookie = login(page, "anna", "secret-a")
     form = b"username=anna&password=" + b"x" * (9 << 20)

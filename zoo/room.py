@@ -44,7 +44,7 @@ def evict(store: Store, most: int, keep: Collection[Path] = ()) -> int:
         if one.path in keep or now - one.used < FRESH:
             continue
         with suppress(OSError):  # gone already, or open on a system that forbids it then
-            one.path.unlink()
+            _delete(one.path)
             freed += one.length
     return freed
 
@@ -92,8 +92,22 @@ def _cached(store: Store) -> Iterator[Cached]:
     paths = [*store.pictures.glob("*.bin"), *store.pictures.glob("known-*"), *store.features.glob("*/*.npz")]
     paths += [*store.features.glob("*/*/*.npy"), *store.datasets.glob("looks/*/*.npy")]
     paths += store.features.glob("prefix-*/*")  # activations of training from a cut
+    paths += store.root.glob("served/*/*.onnx")  # networks made ready to answer
     for path in paths:
         with suppress(FileNotFoundError):
             found = path.stat()
             length = min(found.st_size, getattr(found, "st_blocks", found.st_size) * 512)  # some are filled piecemeal
             yield Cached(path, length, max(found.st_atime, found.st_mtime))
+    for folder in store.root.glob("takeaway/*/"):  # exports made to be taken away, each whole or gone
+        with suppress(FileNotFoundError):
+            files = [one.stat() for one in folder.rglob("*") if one.is_file()]
+            used = max((max(one.st_atime, one.st_mtime) for one in files), default=folder.stat().st_mtime)
+            yield Cached(folder, sum(one.st_size for one in files), used)
+
+
+def _delete(path: Path) -> None:
+    if not path.is_dir():
+        return path.unlink()
+    gone = path.with_name(f".{path.name}.{time.time_ns()}")
+    path.rename(gone)  # nobody may find half of it
+    return shutil.rmtree(gone)

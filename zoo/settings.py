@@ -36,6 +36,7 @@ class Settings:
             "demo" strangers, who compare small things and try.
         oauth: people sign in as the Space's host knows them.
         keeper: in a team, whose the things without an owner are.
+        mcp: agents may use the page's functions as tools.
         owner_gb, owner_hours: what one of a team may take, of the disk and, a day, in running time; 0 for no limit.
     """
 
@@ -56,6 +57,7 @@ class Settings:
     keeper: str = ""
     owner_gb: int = 0
     owner_hours: int = 0
+    mcp: bool = False
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -88,6 +90,7 @@ class Settings:
             keeper=pairs[0][0] if pairs else environ.get("SPACE_AUTHOR_NAME", "") if oauth else "",
             owner_gb=_whole(environ, "STUDIO_OWNER_GB", 0),
             owner_hours=_whole(environ, "STUDIO_OWNER_HOURS", 0),
+            mcp=_true(environ, "STUDIO_MCP"),
         )
 
 

@@ -57,6 +57,20 @@ def test_what_was_just_used_and_what_is_kept_stays(store: Store) -> None:
     assert kept.exists()
 
 
+def test_what_can_be_made_again_for_answering_and_taking_away_counts_too(store: Store) -> None:
+    network = put(store.root / "served" / "0123" / "network.onnx", 100, 9000)
+    export = put(store.root / "takeaway" / "run-onnx" / "classifier-onnx" / "classifier.onnx", 100, 8000)
+    said = put(export.parents[1] / "said.json", 20, 8000)
+    young = put(store.root / "takeaway" / "run-web" / "said.json", 20, 1)
+    assert evict(store, 140) == 100
+    assert not network.exists()
+    assert said.exists()
+    assert evict(store, 0) == 120  # an export goes whole
+    assert not said.parent.exists()
+    assert [one.name for one in (store.root / "takeaway").iterdir()] == ["run-web"]
+    assert young.exists()
+
+
 def test_opening_pictures_counts_as_use(picture_folder: PictureFolder, store: Store, settings: Settings) -> None:
     dataset = intake(picture_folder(2, 2), store, settings)
     (path,) = store.pictures.glob("*.bin")

@@ -82,6 +82,7 @@ def offer(store: Store, settings: Settings, runs: Runs, comparisons: Comparisons
         takeouts.wait(run_id, form)
         return str(takeouts.packed(run_id, form, Path(tempfile.mkdtemp())))
 
+    all_runs.__name__ = "runs"  # what an agent calls it
     api_runs.offer(store, settings, runs)
     gr.api(suggest, api_name="suggest")
     gr.api(train, api_name="train")

@@ -11,6 +11,7 @@ from trainer.repeating import repeated, varied
 from trainer.runs import Runs
 from zoo.settings import Settings
 from zoo.store import Store
+from zoo.ui.api import no_tool
 from zoo.ui.kit import spoken
 
 
@@ -56,6 +57,7 @@ def offer(store: Store, settings: Settings, runs: Runs) -> None:
         """Two runs side by side: configuration, confusion and paired accuracy difference."""
         return contrast(runs, run_id, other)
 
+    no_tool(note, priority, delete, restore, duplicate, replay)
     gr.api(note, api_name="note")
     gr.api(priority, api_name="priority")
     gr.api(delete, api_name="delete")

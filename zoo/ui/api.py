@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {"file" if key == "path" else key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def no_tool(*functions: Callable[..., Any]) -> None:
+    """Leave functions to scripts: an agent chooses best among few tools, and none that throws something away."""
+    for function in functions:
+        vars(function)["_mcp_type"] = "none"
 
 
 def offer(store: Store, settings: Settings, comparisons: Comparisons, *, local: bool) -> None:
