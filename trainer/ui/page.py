@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -25,6 +26,9 @@ STEPS = {"data": "Data", "compare": "Compare", "train": "Train", "results": "Res
 ARRIVED = """(run, comparison) =>
   performance.getEntriesByType('navigation')[0]?.type === 'navigate' ? ['', ''] : [run, comparison]"""
 PUBLIC = "A public page: compare small sets of pictures and try classifiers. To train, run the studio yourself."
+# A turn of screens is the browser's own: every screen is mounted once, and a style says which of them is seen.
+TURNS = Path(__file__).with_name("turns.js").read_text()
+TURN = "(step) => { window.studioTurn?.(step); return Array(%d).fill({ visible: true, __type__: 'update' }); }"
 ADDRESS = """(id) => { const here = new URL(location.href);
   id ? here.searchParams.set('%s', id) : here.searchParams.delete('%s'); history.replaceState(null, '', here); }"""
 
@@ -53,10 +57,10 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
             gr.LoginButton(size="sm")
         if settings.mode == "demo":
             gr.HTML(kit.say(PUBLIC))
-        steps = gr.HTML(_stepper("data", {}), js_on_load=CLICKED)
+        steps = gr.HTML(_stepper("data", {}), js_on_load=TURNS)
         screens: dict[str, gr.Column] = {}
         for key in STEPS:
-            with gr.Column(visible=key == "data", elem_classes="tz-screen") as screens[key]:
+            with gr.Column(visible=key == "data", elem_classes="tz-screen", elem_id=f"screen-{key}") as screens[key]:
                 match key:
                     case "data":
                         data_tab.place(seat, store, settings, local=local)
@@ -70,14 +74,6 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
                         try_tab.place(seat, store, settings, runs, shelf)
                     case _:
                         share_tab.place(seat, store, runs)
-
-        def walk(event: gr.EventData) -> Any:
-            step = kit.chosen(event)
-            return step if step in STEPS else gr.skip()
-
-        def turn(step: str) -> list[Any]:
-            here = step if step in STEPS else "data"
-            return [gr.Column(visible=key == here) for key in STEPS]
 
         def describe(step: str, dataset: str, comparison: str, run: str) -> str:
             return _stepper(step, _standing(store, comparisons, runs, dataset, comparison, run))
@@ -97,8 +93,8 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
             return [gr.skip()] * 4
 
         ids = [seat.dataset, seat.comparison, seat.run]
-        steps.click(walk, None, seat.step, **QUIET)
-        seat.step.change(turn, seat.step, list(screens.values()), **QUIET)
+        steps.click(None, None, seat.step, js="() => window.studioStep")
+        gr.on([page.load, seat.step.change], None, seat.step, list(screens.values()), js=TURN % len(STEPS))
         moments = [seat.step.change, *(one.change for one in ids), compared.change, trained.change]
         gr.on(moments, describe, [seat.step, *ids], steps, **QUIET)
         looked_at = [seat.run, seat.comparison]
@@ -106,6 +102,7 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
         seat.run.change(None, seat.run, None, js=ADDRESS.replace("%s", "run"))
         seat.comparison.change(None, seat.comparison, None, js=ADDRESS.replace("%s", "comparison"))
     present.place(page, store, runs, shelf)
+    kit.let_overlap(page)
     return page
 
 

@@ -1,0 +1,20 @@
+// A turn of screens: at once, in the browser; what a screen shows is brought up to date behind it.
+const style = document.head.appendChild(document.createElement('style'));
+window.studioTurn = step => {
+  const steps = [...element.querySelectorAll('[data-choice]')], before = window.studioStep;
+  const here = steps.some(one => one.dataset.choice === step) ? step : 'data';
+  style.textContent = `.tz-screen:not(#screen-${here}) { display: none !important }`;
+  for (const one of steps) one.dataset.choice === here ? one.setAttribute('aria-current', 'step') : one.removeAttribute('aria-current');
+  window.studioStep = here;
+  if (!before || before === here) return;
+  scrollTo(0, 0);
+  requestAnimationFrame(() => {  // whoever pressed a button that is gone now goes on at the new screen's top
+    const at = document.activeElement, title = document.querySelector(`#screen-${here} h2`);
+    if (!title || (at && at !== document.body && at.getClientRects().length)) return;
+    title.tabIndex = -1; title.focus({ preventScroll: true });
+  });
+};
+element.addEventListener('click', event => {
+  const chosen = event.target.closest('[data-choice]');
+  if (chosen) { window.studioTurn(chosen.dataset.choice); trigger('click'); }
+});
