@@ -25,6 +25,7 @@ from zoo.columns import Columns
 from zoo.dataset import Dataset, split
 from zoo.edits import relabel
 from zoo.errors import BadUpload, NotFound
+from zoo.judging import few_threads
 from zoo.look import revise
 from zoo.names import clean
 from zoo.probe import even, ridge
@@ -74,6 +75,11 @@ def solve(dataset: Dataset, known: Known, sha: str, row: Row, label: str) -> Sol
         BadUpload: it is so already.
         NotFound: too little is known for a probe.
     """
+    with few_threads(len(known)):
+        return _solved(dataset, known, sha, row, label)
+
+
+def _solved(dataset: Dataset, known: Known, sha: str, row: Row, label: str) -> Solved:
     shas = list(dataset.held.texts("sha"))
     if sha in shas and dataset.classes[dataset.y[shas.index(sha)]] == label:
         raise _already(label)
