@@ -118,7 +118,9 @@ def pieces(text: str, *, alone: bool) -> Iterator[str]:
     tagged = "<" in text and TAG.search(text) is not None
     for part in TAG.split(text) if tagged else [text]:
         for sentence in ENDS.split(" ".join(part.replace(HOLE, "{}").split())):
-            one = sentence.strip(" ·→&;")
+            one = sentence.strip(" ·→&;~")
+            if one.startswith("```") or len(one) > 500:  # what a file that leaves the studio says
+                continue
             if CODE.search(one) if not WORD.fullmatch(one) else False:
                 continue
             shown = tagged or (alone and (one[:1].isupper() or " " in one))
