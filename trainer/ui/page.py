@@ -19,7 +19,7 @@ from zoo.store import Store
 from zoo.ui import api, compare_tab, data_tab, kit
 from zoo.ui.asking import visited
 from zoo.ui.compare_view import summary
-from zoo.ui.kit import CLICKED, QUIET, Seat, percent, plural
+from zoo.ui.kit import QUIET, Seat, percent, plural
 
 STEPS = {"data": "Data", "compare": "Compare", "train": "Train", "results": "Results", "try": "Try", "share": "Share"}
 # Whoever follows an address goes where it says, also where this browser looked last; whoever reloads stays.
