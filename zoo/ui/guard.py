@@ -86,6 +86,7 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                _forget_tokens(scope.get("session"))
                 message = {**message, "headers": self._hardened(message["headers"])}
             await send(message)
 
@@ -161,6 +162,14 @@ def _public(hop: str) -> bool:
         return ipaddress.ip_address(hop).is_global
     except ValueError:
         return False
+
+
+def _forget_tokens(session: Any) -> None:
+    """Of who signed in keep the name, before it is written into a cookie: nothing here asks the host for more."""
+    told = session.get("oauth_info") if session else None
+    if told and "access_token" in told:
+        who = {name: told["userinfo"].get(name) for name in ("name", "preferred_username", "profile", "picture")}
+        session["oauth_info"] = {"userinfo": who, "expires_at": told.get("expires_at")}
 
 
 def _oversized(headers: Headers, cap: int) -> tuple[int, str] | None:
