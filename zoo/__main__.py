@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,7 @@ def compare(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     from zoo.compare import compare as tournament
     from zoo.comparisons import Comparisons, running
     from zoo.intake import intake
+    from zoo.nodes import joined
     from zoo.reporting import form, write
 
     begun = time.perf_counter()
@@ -126,8 +128,9 @@ def compare(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         fresh=chosen.fresh,
     )
     found: dict[str, Any] = {}
-    for step in tournament(dataset, question, store, settings, told, before=running()):
-        found = step.as_json()
+    with joined(replace(settings, engine=chosen.engine or settings.engine)) as nodes:
+        for step in tournament(dataset, question, store, settings, told, running(), nodes):
+            found = step.as_json()
     for missing in found["unavailable"]:
         tell(f"{missing['id']}: {missing['problem']} {missing['remedy']}")
     Comparisons(store, settings).keep(question, found)
@@ -213,6 +216,7 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=counting, metavar="N", help="look at N pictures at most")
     parser.add_argument("--seed", type=whole, default=0, metavar="S")
     parser.add_argument("--fresh", action="store_true", help="compute features that are known anew")
+    parser.add_argument("--engine", choices=("local", "ray"), help="this machine, or a cluster's (STUDIO_ENGINE)")
     told = "write it there too: .html, .csv or .json; may be given again"
     parser.add_argument("--report", type=Path, action="append", default=[], metavar="FILE", help=told)
 

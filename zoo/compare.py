@@ -21,6 +21,7 @@ from zoo.dataset import Dataset, split
 from zoo.errors import BackboneUnavailable, BadUpload
 from zoo.features import Extractor
 from zoo.judging import few_threads, judged
+from zoo.nodes import Nodes
 from zoo.quadrant import place
 from zoo.report import Comparison, ProbeReport, advise, alike_timed
 from zoo.resample import accuracies, balanced, behind, difference, mid_p
@@ -60,10 +61,11 @@ def compare(
     settings: Settings,
     told: Told = lambda *_: None,
     before: float = 0.0,
+    nodes: Nodes | None = None,
 ) -> Iterator[Comparison]:
     """Yield the comparison each time a backbone was measured; the last one carries ties, quadrant and advice.
 
-    ``before`` are the seconds of the budget that were spent before this call.
+    ``before`` are the seconds of the budget that were spent before this call; ``nodes`` look at the pictures, if given.
 
     Raises:
         BadUpload: too few pictures to leave one out.
@@ -74,7 +76,7 @@ def compare(
     order = pool[: question.limit]
     if len(order) < 4:
         raise BadUpload(f"{len(order)} pictures are left to compare on.", "Add pictures; ten a class is a start.")
-    field = _entrants(dataset, question, store, settings, len(order))
+    field = _entrants(dataset, question, store, settings, len(order), nodes)
     counts = np.array(list(dataset.counts.values()))
     state = Comparison(
         dataset=dataset.id,
@@ -169,13 +171,15 @@ class _Clock:
         return {**self.stages, "total": time.perf_counter() - self.start}
 
 
-def _entrants(dataset: Dataset, question: Question, store: Store, settings: Settings, expected: int) -> _Field:
+def _entrants(
+    dataset: Dataset, question: Question, store: Store, settings: Settings, expected: int, nodes: Nodes | None
+) -> _Field:
     """The backbones whose names are known; for the others, why not. The baseline is no entrant."""
     found = _Field(expected, [], [])
     for name in dict.fromkeys(name for name in question.backbones if not name.startswith("pixels/")):
         try:
             card = sources.card(name, settings)
-            found.entrants.append(Extractor(card, dataset, store, settings, question.fresh, expected))
+            found.entrants.append(Extractor(card, dataset, store, settings, question.fresh, expected, nodes))
         except BackboneUnavailable as error:
             found.out(name, error)
     found.check()

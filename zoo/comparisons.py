@@ -18,6 +18,7 @@ from zoo.background import identity, living, spawn
 from zoo.compare import EMBEDDED, Question, compare
 from zoo.dataset import Dataset
 from zoo.errors import BadPlan, NotFound, StudioError
+from zoo.nodes import joined
 from zoo.owners import HOUR, PUBLIC_AN_HOUR, PUBLIC_BACKBONES, PUBLIC_PICTURES, PUBLIC_SECONDS
 from zoo.settings import Settings
 from zoo.store import Store, checked_id, new_id, read_json, write_json
@@ -164,8 +165,10 @@ def answer(folder: Path, store: Store, settings: Settings) -> None:
             tell.now(message="Loading what is needed.")
             dataset = Dataset.load(store, asked["dataset"])
             question = Question(**asked["question"] | {"backbones": tuple(asked["question"]["backbones"])})
-            for found in compare(dataset, question, store, settings, tell.progress, before=running() - waited):
-                tell.now(found=found.as_json())
+            with joined(settings) as nodes:
+                spent = running() - waited
+                for found in compare(dataset, question, store, settings, tell.progress, spent, nodes):
+                    tell.now(found=found.as_json())
         tell.now(state="finished", message=tell.value["sentence"])
     except StudioError as error:
         tell.now(state="failed", message=str(error))

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,7 +23,9 @@ from zoo import sources
 from zoo.backbone import Backbone, Card, Picture, stack
 from zoo.dataset import Dataset
 from zoo.errors import BackboneUnavailable
-from zoo.onnx_engine import Exportable
+from zoo.node_work import SEEN, Errand, Proof, Shard
+from zoo.nodes import Nodes
+from zoo.onnx_engine import EngineBackbone, Exportable
 from zoo.pictures import SIDE, Pictures
 from zoo.runtime import PROBED, Runtime, Sight, faithful
 from zoo.settings import Settings
@@ -76,7 +79,8 @@ class Extractor:
     """The features of one dataset's pictures by one backbone, which is loaded when a picture is new to it.
 
     ``seconds`` adds up the wall time of every forward pass it made. ``expected`` is how many pictures it will be asked
-    for in all, by which it judges whether exporting the network to a quicker engine pays.
+    for in all, by which it judges whether exporting the network to a quicker engine pays. Given ``nodes``, they look
+    at the pictures once it is decided what runs the network.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Extractor:
         settings: Settings,
         fresh: bool = False,
         expected: int = 0,
+        nodes: Nodes | None = None,
     ) -> None:
         self.card = card
         self.seconds = 0.0
@@ -96,9 +101,11 @@ class Extractor:
         self._settings = settings
         self._runtime = Runtime(store, settings)
         self._expected = expected
+        self._nodes = nodes
         self._backbone: Backbone | None = None
         self._twins: list[Backbone] = []
         self._undecided = False
+        self._side = SIDE
         self._pictures: Pictures | None = None
         self._row: dict[str, int] = {}
         self._shards: list[list[NDArray[np.float32]]] = []
@@ -125,11 +132,13 @@ class Extractor:
         backbone, seconds, done = self._loaded(), 0.0, 0
         assert self._pictures is not None
         while done < len(missing):
+            if self._nodes is not None and not self._undecided:
+                seconds += self._elsewhere(self._nodes, missing[done:], _from(done, len(missing), told))
+                break
             part = missing[done : done + (PROBED if self._undecided else BLOCK)]
             pictures = [self._pictures[index] for _, index in part]
             found = forward(backbone, pictures, _from(done, len(missing), told), self._twins)
-            if not all(np.isfinite(tap).all() for tap in found.taps):
-                raise BackboneUnavailable(f"{self.card.id} gives values that are no numbers.", "Choose another.")
+            _check_numbers(self.card, found.taps)
             done += len(part)
             seconds += found.seconds
             if len(part) >= 2 * PROBED or not self._ms:  # a handful of pictures times the start more than the speed
@@ -140,6 +149,27 @@ class Extractor:
                 backbone = self._decided(backbone, pictures, found.taps, found.ms_per_picture / 1000, upcoming)
         self.seconds += seconds
         return seconds
+
+    def _elsewhere(self, nodes: Nodes, missing: list[tuple[str, int]], told: Told) -> float:
+        """``missing`` looked at by the nodes of a cluster, kept a block at a time."""
+        begun, backbone = time.perf_counter(), self._loaded()
+        assert self._pictures is not None
+        batch = stack(backbone, [self._pictures[index] for _, index in missing[:SEEN]])
+        network, how, sha = (isinstance(backbone, EngineBackbone) and self._runtime.file(self.card)) or (None, None, "")
+        errand = Errand(self.card, self._side, how, sha, Proof(batch, backbone.forward(batch)))
+        shards: list[Shard] = []
+        left = len(missing)
+        for shard in nodes.features(errand, network, self._dataset.id, [sha for sha, _ in missing], told):
+            shards.append(shard)
+            left -= len(shard.shas)
+            if not left or sum(len(one.shas) for one in shards) >= BLOCK:
+                self._ms = float(np.median([one.ms_per_picture for one in shards]))
+                self._engine = shard.engine
+                taps = [np.concatenate(parts) for parts in zip(*(one.taps for one in shards), strict=True)]
+                _check_numbers(self.card, taps)
+                self._write([sha for one in shards for sha in one.shas], taps)
+                shards = []
+        return time.perf_counter() - begun
 
     def _loaded(self) -> Backbone:
         """What is to be run: what was exported earlier, without torch, or else the network itself."""
@@ -158,8 +188,8 @@ class Extractor:
                 use_threads(self._settings.threads)
                 self._twins = twins_of(self._backbone)
             self.card = self._backbone.card
-            side = max(SIDE, int(self.card.preprocessing.size / self.card.preprocessing.crop))
-            self._pictures = Pictures.open(self._store, self._dataset, side)
+            self._side = max(SIDE, int(self.card.preprocessing.size / self.card.preprocessing.crop))
+            self._pictures = Pictures.open(self._store, self._dataset, self._side)
         return self._backbone
 
     def _decided(
@@ -255,6 +285,11 @@ def _framed(backbone: Backbone, wanted: Card) -> Backbone:
         return backbone
     whole = replace(shown, squash=True, crop=wanted.preprocessing.crop)
     return replace(backbone, card=replace(backbone.card, preprocessing=whole))  # type: ignore[type-var]
+
+
+def _check_numbers(card: Card, taps: Sequence[NDArray[np.float32]]) -> None:
+    if not all(np.isfinite(tap).all() for tap in taps):
+        raise BackboneUnavailable(f"{card.id} gives values that are no numbers.", "Choose another.")
 
 
 def _from(before: int, every: int, told: Told) -> Told:

@@ -63,6 +63,13 @@ class Runtime:
         run = _opened(folder / NETWORK, How(**noted["how"]), self._threads)
         return (EngineBackbone(card, run, noted["how"]["engine"]), float(noted["torch_ms"])) if run else None
 
+    def file(self, card: Card) -> tuple[Path, How, str] | None:
+        """The network that ``known`` opens, the way it is run, and its SHA-256; None where there is none."""
+        noted = read_json(self._folder(card) / "engine.json")
+        if not noted or not noted["how"]:
+            return None
+        return self._folder(card) / NETWORK, How(**noted["how"]), str(noted["sha256"])
+
     def pays(self, card: Card, torch_seconds: float, upcoming: int) -> bool:
         """Whether exporting ``card`` would save more than it costs, given torch's seconds a picture."""
         if not card.revision or read_json(self._folder(card) / "engine.json"):

@@ -1,0 +1,126 @@
+"""What is carried to a node of a cluster: pictures and networks known by content, fetched once whoever asks first."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.dataset import Dataset
+from zoo.errors import BadPicture, BadUpload
+from zoo.pictures import Files, Pictures, draft_of, finish, mapped, path_of
+from zoo.sandbox import Sandbox
+from zoo.settings import Settings
+from zoo.store import Store, write_bytes
+
+BATCH = 128  # pictures fetched at once
+Pull = Callable[[list[str]], Mapping[str, bytes]]
+
+
+class Originals:
+    """The files of one dataset by the SHA-256 of their content, as the machine that owns them hands them out."""
+
+    def __init__(self, home: Path, dataset: str) -> None:
+        found = Dataset.load(Store(home), dataset)
+        self._root = found.root
+        self._file = dict(zip(found.held.texts("sha"), found.held.texts("file"), strict=True))
+        self._sent: dict[str, int] = {}
+
+    def read(self, shas: list[str], whom: str) -> dict[str, bytes]:
+        """The content of each, for the node ``whom``."""
+        self._sent[whom] = self._sent.get(whom, 0) + len(shas)
+        return {sha: (self._root / self._file[sha]).read_bytes() for sha in shas}
+
+    def sent(self) -> dict[str, int]:
+        """How many pictures went to each node."""
+        return dict(self._sent)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """The folder of a node, below its own home and beside what a person keeps there."""
+
+    store: Store
+
+    @classmethod
+    def here(cls, node: str) -> Carried:
+        """That of the node ``node`` on this machine; two nodes on one machine share no folder."""
+        return cls(Store(Settings.read().home / "carried" / node))
+
+    def path(self, sha: str) -> Path:
+        return self.store.root / "originals" / sha[:2] / sha
+
+    def fetch(self, shas: Sequence[str], pull: Pull) -> int:
+        """See to it that every one is here; how many had to be pulled. One task of a node pulls at a time.
+
+        Raises:
+            BadUpload: what came is not what was asked for.
+        """
+        if all(self.path(sha).exists() for sha in shas):
+            return 0
+        with self.store.lock("carried"):
+            missing = [sha for sha in dict.fromkeys(shas) if not self.path(sha).exists()]
+            for first in range(0, len(missing), BATCH):
+                for sha, content in pull(missing[first : first + BATCH]).items():
+                    if hashlib.sha256(content).hexdigest() != sha:
+                        raise BadUpload("A picture changed on its way to another machine.", "Give the pictures again.")
+                    self._place(sha, content)
+        return len(missing)
+
+    def pictures(self, shas: Sequence[str], side: int) -> Pictures:
+        """Those pictures, decoded once into a file that every backbone of that ``side`` reads.
+
+        Raises:
+            BadUpload: this machine cannot decode one that another could.
+        """
+        path = path_of(self.store, shas, side)
+        with self.store.lock(f"pictures-{path.stem}"):
+            return mapped(path, shas) or self._decoded(path, shas, side)
+
+    def network(self, sha: str, content: bytes) -> Path:
+        """An exported network as a file."""
+        path = self.path(sha)
+        if not path.exists():
+            self._place(sha, content)
+        return path
+
+    def _decoded(self, path: Path, shas: Sequence[str], side: int) -> Pictures:
+        draft = draft_of(self.store)
+        files = Files(self.store.root, [str(self.path(sha)) for sha in shas])
+        try:
+            with _decoding:
+                readings = _sandbox.decode(files, draft, side, lambda *_: None)
+            for reading, sha in zip(readings, shas, strict=True):
+                if isinstance(reading, BadPicture) or reading.sha != sha:
+                    raise BadUpload("A picture can be read on one machine and not on another.", "Update all machines.")
+            return finish(draft, path, readings.column("span"), shas)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _place(self, sha: str, content: bytes) -> None:
+        """As ``write_bytes``, without asking the disk to have it before anything else: it can be fetched again."""
+        path = self.path(sha)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{sha}.{os.getpid()}")
+        try:
+            draft.write_bytes(content)
+            os.replace(draft, path)
+        finally:
+            with suppress(FileNotFoundError):
+                draft.unlink()
+
+
+_sandbox = Sandbox(threads=1)  # one a process, kept from shard to shard: its start costs more than a shard's decoding
+_decoding = threading.Lock()
+
+
+def keep_weights(store: Store, name: str, files: Mapping[str, bytes]) -> None:
+    """The files of a network's folder, for the source that reads ``models/NAME``."""
+    for file, content in files.items():
+        path = store.root / "models" / name / file
+        if not path.exists():
+            write_bytes(path, content)

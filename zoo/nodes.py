@@ -1,0 +1,243 @@
+"""Features over the nodes of a Ray cluster: Ray places tasks and does those of a lost node again, nothing of ours does.
+
+Pictures are sent as the files they are, in shards, at most once to a node; features come back by content hash. Which
+node a shard prefers follows from its content alone, so that each backbone finds its pictures where the last had them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo.backbone import Card
+from zoo.errors import BadPlan, StudioError
+from zoo.forward import BATCH
+from zoo.node_work import Errand, Shard, batches_of, standing, weights_of
+from zoo.settings import Settings, set_environment
+from zoo.store import Store, read_json, write_json
+
+MOST_BATCHES = 16  # batches a shard: 256 pictures are seconds of work, so that a lost node costs little
+ROUNDS = 4  # shards for each core at least, so that nobody waits long for the last
+AHEAD = 3  # shards for each core that Ray holds at once
+PULSE = 0.5  # seconds between two words of progress
+
+
+@dataclass(frozen=True)
+class Node:
+    """A living node: Ray's id of it, its address and what it offers."""
+
+    id: str
+    address: str
+    cpus: float
+    gpus: float
+
+
+@dataclass
+class Nodes:
+    """A cluster as one comparison uses it; ``speeds`` are milliseconds a picture by machine kind and backbone."""
+
+    home: Path
+    speeds: dict[str, dict[str, float]] = field(default_factory=dict)
+    unequal: set[str] = field(default_factory=set)
+    _originals: dict[str, Any] = field(default_factory=dict)
+
+    def living(self) -> list[Node]:
+        """The nodes that there are now, with at least one core each."""
+        import ray
+
+        every = [
+            Node(one["NodeID"], one["NodeManagerAddress"], one["Resources"].get("CPU", 0.0), _gpus(one["Resources"]))
+            for one in ray.nodes()
+            if one["Alive"]
+        ]
+        return sorted((node for node in every if node.cpus >= 1), key=lambda node: (node.address, node.id))
+
+    def features(
+        self,
+        errand: Errand,
+        network: Path | None,
+        dataset: str,
+        shas: Sequence[str],
+        told: Callable[[int, int], None] = lambda *_: None,
+    ) -> Iterator[Shard]:
+        """Features of the pictures ``shas`` of ``dataset``, a shard at a time, in the order in which they come.
+
+        Raises:
+            StudioError: a node cannot do what it is asked for.
+        """
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        source = self._source(dataset)
+        files = {} if network else weights_of(errand.card, self.home)
+        kept, engine, own = ray.put(errand), ray.put(network.read_bytes() if network else b""), ray.put(files)
+        nodes = self.living()
+        waiting = deque(parted(batches_of(shas, BATCH), nodes))
+        room = max(1, int(sum(node.cpus for node in nodes))) * AHEAD
+        flying: dict[Any, int] = {}
+        done = 0
+        while waiting or flying:
+            while waiting and len(flying) < room:
+                node, part = waiting.popleft()
+                where = NodeAffinitySchedulingStrategy(node.id, soft=True)
+                task = ray.remote(_featured).options(num_cpus=1, max_retries=3, scheduling_strategy=where)
+                flying[task.remote(kept, part, source, engine, own)] = len(part)
+            ready, _ = ray.wait(list(flying), num_returns=1, timeout=PULSE)
+            for one in ready:
+                done += flying.pop(one)
+                shard = _got(one)
+                self._learn(errand.card, shard)
+                yield shard
+            told(done, len(shas))
+
+    def sent(self, dataset: str) -> dict[str, int]:
+        """How many pictures of ``dataset`` went to each node so far."""
+        import ray
+
+        found: dict[str, int] = ray.get(self._source(dataset).sent.remote())
+        return found
+
+    def standings(self) -> list[dict[str, Any]]:
+        """Every node as it stands: what it offers to Ray, what it is, and how busy."""
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        nodes = self.living()
+        asked = [
+            ray.remote(standing)
+            .options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False))
+            .remote(node.address)
+            for node in nodes
+        ]
+        return [ray.get(one) | {"cpus": node.cpus, "gpus": node.gpus} for node, one in zip(nodes, asked, strict=True)]
+
+    def _source(self, dataset: str) -> Any:
+        """Where nodes get the pictures of ``dataset`` from: a process on this machine, which ends with ours."""
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        from zoo.carried import Originals
+
+        if dataset not in self._originals:
+            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+            actor = ray.remote(Originals).options(num_cpus=0, scheduling_strategy=here)
+            self._originals[dataset] = actor.remote(self.home, dataset)
+        return self._originals[dataset]
+
+    def _learn(self, card: Card, shard: Shard) -> None:
+        known = self.speeds.setdefault(shard.kind, {})
+        known[card.id] = min(shard.ms_per_picture, known.get(card.id, np.inf))
+        if not shard.equal:
+            self.unequal.add(shard.node)
+
+
+@contextmanager
+def joined(settings: Settings) -> Iterator[Nodes | None]:
+    """The cluster of ``settings`` for as long as the ``with`` lasts; None where the engine is this machine.
+
+    Raises:
+        BadPlan: Ray is not installed, or no cluster answers.
+    """
+    if settings.engine != "ray":
+        yield None
+        return
+    _connect(settings)
+    import ray
+
+    nodes = Nodes(settings.home, read_json(speeds_of(Store(settings.home))) or {})
+    try:
+        yield nodes
+    finally:
+        write_json(speeds_of(Store(settings.home)), nodes.speeds)
+        ray.shutdown()
+
+
+def speeds_of(store: Store) -> Path:
+    """Where milliseconds a picture are kept by machine kind and backbone, as last measured."""
+    return store.root / "nodes" / "speeds.json"
+
+
+def parted(batches: Sequence[list[str]], nodes: Sequence[Node]) -> list[tuple[Node, list[str]]]:
+    """Whole batches as shards, each with the node it prefers: none gets more than its share of cores.
+
+    Consistent hashing with bounded loads (Mirrokni et al. 2018): of the nodes that still have room a batch takes the
+    one that its content ranks highest, so that what a node has seen mostly comes back to it.
+    """
+    if not nodes:
+        raise BadPlan("No node of the cluster has a core to compute on.", "Start one: ray start --address=HOST:PORT")
+    cpus = np.array([node.cpus for node in nodes])
+    room = np.ceil(len(batches) * cpus / cpus.sum())
+    mine: list[list[list[str]]] = [[] for _ in nodes]
+    for batch in batches:
+        order = sorted(range(len(nodes)), key=lambda one: _rank(nodes[one].address, batch[0]), reverse=True)
+        chosen = next(one for one in order if len(mine[one]) < room[one])
+        mine[chosen].append(batch)
+    shards = [
+        (node, part) for node, own in zip(nodes, mine, strict=True) for part in _shards(own, max(1, int(node.cpus)))
+    ]
+    return sorted(shards, key=lambda pair: _rank("", pair[1][0]))  # nodes mixed, so that all have some at once
+
+
+def _shards(batches: list[list[str]], cores: int) -> list[list[str]]:
+    each = min(MOST_BATCHES, max(1, len(batches) // (cores * ROUNDS)))
+    return [list(chain(*batches[first : first + each])) for first in range(0, len(batches), each)]
+
+
+def _rank(node: str, sha: str) -> bytes:
+    return hashlib.blake2b(f"{node} {sha}".encode(), digest_size=8).digest()
+
+
+def _gpus(resources: dict[str, float]) -> float:
+    return resources.get("GPU", 0.0)
+
+
+def _featured(errand: Errand, shas: list[str], source: Any, network: bytes, weights: dict[str, bytes]) -> Shard:
+    """The task itself, in a process of a node."""
+    import ray
+
+    from zoo.carried import Carried
+    from zoo.node_work import featured
+
+    node = ray.util.get_node_ip_address()
+    carried = Carried.here(node)
+    return featured(errand, shas, carried, lambda some: ray.get(source.read.remote(some, node)), network, weights, node)
+
+
+def _got(one: Any) -> Shard:
+    import ray
+
+    try:
+        shard: Shard = ray.get(one)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, StudioError):
+            raise error.cause from None
+        raise
+    return shard
+
+
+def _connect(settings: Settings) -> None:
+    set_environment(RAY_USAGE_STATS_ENABLED="0")
+    if not settings.cluster:
+        raise BadPlan("The engine is ray and no cluster is named.", "Set STUDIO_CLUSTER=HOST:PORT.")
+    if settings.cluster_token is not None:
+        set_environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(settings.cluster_token))
+    try:
+        import ray
+    except ImportError:
+        raise BadPlan("Ray is not installed.", 'Run: pip install "ray[train]"') from None
+    try:
+        ray.init(address=settings.cluster, log_to_driver=False, logging_level=logging.ERROR, namespace="studio")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise BadPlan(
+            f"The cluster at {settings.cluster} does not answer: {why}.", "Start it, or use another."
+        ) from None
