@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from trainer.events import Event, Noted, Step
+from trainer.events import Noted, Step
 from trainer.finetune import finetune
 from trainer.job import Job
 from trainer.plan import Plan
@@ -32,7 +32,7 @@ if __name__ == "__main__":
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + (megabytes << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
-    events = [event for event in finetune(job, network) if isinstance(event, Event)]
+    events = list(finetune(job, network))
     losses = [event.loss for event in events if isinstance(event, Step)]
     notes = [event.message for event in events if isinstance(event, Noted)]
     sys.stdout.write(json.dumps({"losses": losses, "notes": notes}))

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +76,7 @@ class Trained:
         return [step.loss for step in self.of(Step)]
 
     def equals(self, other: Trained) -> bool:
-        return all((value == other.state[name]).all() for name, value in self.state.items())
+        return bool(self.state) and all((value == other.state[name]).all() for name, value in self.state.items())
 
 
 @pytest.fixture
@@ -94,15 +94,16 @@ def train(job: Job, tmp_path: Path) -> Callable[..., Trained]:
         torch.manual_seed(0)  # for the head's start
         network = mine.backbone.network(len(CLASSES)).requires_grad_(True)
         events: list[Event] = []
-        made: nn.Module | None = None
-        for event in finetune(mine, network):
+
+        def watched() -> Generator[Event, None, None]:
+            ended.append((yield from finetune(mine, network)))
+
+        ended: list[nn.Module | None] = []
+        for event in watched():
             if isinstance(event, Step):
                 steps.append(event.step)
-            if isinstance(event, Event):
-                events.append(event)
-            else:
-                made = event
-        return Trained(mine, events, made)
+            events.append(event)
+        return Trained(mine, events, ended[0])
 
     return run
 

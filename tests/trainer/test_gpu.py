@@ -52,9 +52,7 @@ def trained(job: Job, folder: Path, **changes: object) -> Iterator[Event]:
     torch.manual_seed(0)
     folder.mkdir(exist_ok=True)
     mine = replace(job, plan=replace(job.plan, **changes), folder=folder)  # type: ignore[arg-type]
-    for event in finetune(mine, mine.backbone.network(3).requires_grad_(True)):
-        if isinstance(event, Event):
-            yield event
+    yield from finetune(mine, mine.backbone.network(3).requires_grad_(True))
 
 
 def losses(events: Iterable[Event]) -> list[float]:
