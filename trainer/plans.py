@@ -71,8 +71,11 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
         "predicted_disk_mb": told.disk_mb,
     }
     if measured:
-        low, high = measured["interval"]
-        forecast |= {"predicted_accuracy": measured["accuracy"], "predicted_low": low, "predicted_high": high}
+        read = measured
+        if strategy == "earlier_layer" and measured["taps"][:-1]:
+            read = max(measured["taps"][:-1], key=lambda tap: float(tap["accuracy"]))
+        low, high = read["interval"]
+        forecast |= {"predicted_accuracy": read["accuracy"], "predicted_low": low, "predicted_high": high}
     return Plan.from_json(plan.as_json() | forecast)
 
 

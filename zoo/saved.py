@@ -243,7 +243,9 @@ def _described(body: Any) -> dict[str, Any]:
         told: dict[str, Any] = body.body.config.to_dict()
         return told
     arguments = {key: value for key, value in getattr(body, "_model_args", {}).items() if key in ARGUMENTS}
-    return {"architecture": body.pretrained_cfg["architecture"], "model_args": arguments}
+    told = {"architecture": body.pretrained_cfg["architecture"], "model_args": arguments}
+    ends = getattr(body, "stage_ends", None)
+    return told | ({"stages": len(ends)} if ends and ends == list(range(1, len(ends) + 1)) else {})
 
 
 def _torchvision(body: Any) -> bool:
@@ -288,12 +290,15 @@ def _built(folder: Path, config: dict[str, Any], kind: str, classes: int) -> nn.
 
 
 def _rebuilt(folder: Path, config: dict[str, Any], classes: int) -> nn.Module:
+    from zoo.network import finer
     from zoo.truncated import rebuilt
 
     body, dim = config["body"], config.get("num_features")
     if not isinstance(dim, int) or not 0 < dim < LARGEST:
         raise _refused(folder, "does not say how many features it has")
     whole = _built(folder, body, _library(folder, body), 2)
+    if "stages" in body:  # written since taps are at every stage
+        finer(whole)
     return rebuilt(whole, config["taps"], bool(config.get("last")), bool(config.get("cut")), dim, classes)
 
 

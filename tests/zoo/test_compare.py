@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from zoo.dataset import Dataset, split
 from zoo.errors import BackboneUnavailable, NotFound
 from zoo.features import Extractor
 from zoo.intake import intake
+from zoo.report import strategy_of
 from zoo.settings import Settings
 from zoo.store import Store
 
@@ -227,3 +229,23 @@ def test_classes_only_in_the_test_part_do_not_stop_a_comparison(
     found = list(compare(intake(top, store, settings), Question(backbones=TWO[:1]), store, settings))[-1]
     assert found.pictures == 16
     assert found.held_back == 12
+
+
+@pytest.mark.parametrize(
+    ("p_large", "gain", "lowest", "advised"),
+    [
+        (0.0, (-0.02, 0.01), 0.8, "linear_head"),
+        (0.0, (0.01, 0.05), 0.8, "earlier_layer"),
+        (0.3, (-0.02, 0.01), 0.8, "last_blocks"),
+        (0.3, (0.01, 0.05), 0.8, "earlier_layer"),
+        (0.7, (0.01, 0.05), 0.8, "full"),
+        (0.7, (-0.02, 0.01), 0.997, "linear_head"),  # at most 0.3 points could be gained
+    ],
+)
+def test_every_strategy_is_advised_where_what_was_measured_asks_for_it(
+    p_large: float, gain: tuple[float, float], lowest: float, advised: str
+) -> None:
+    quadrant = SimpleNamespace(p_large=p_large, gain=0.03, gain_interval=gain)
+    strategy, why = strategy_of(SimpleNamespace(interval=(lowest, 1.0)), quadrant)  # type: ignore[arg-type]
+    assert strategy == advised
+    assert why

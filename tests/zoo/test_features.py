@@ -6,17 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from tests.conftest import PictureFolder
 from tests.zoo.test_sources import TINY, give_weights
 from zoo import sources
-from zoo.features import Extractor
+from zoo.features import Extractor, Features
 from zoo.forward import forward, twin
 from zoo.intake import intake
-from zoo.network import normalised
+from zoo.judging import judged
 from zoo.pictures import Pictures
-from zoo.probe import ridge
+from zoo.report import ProbeReport
 from zoo.settings import Settings
 from zoo.store import Store
 
@@ -78,44 +77,27 @@ def test_batches_shared_between_devices_give_the_features_of_one_in_their_order(
     assert seen == [16, 32, 40]
 
 
-class CutAfterSixStages:
-    """EfficientNet-Lite 0 up to its sixth stage, which no shortcut leads around; a tap after each stage."""
-
-    def __init__(self, whole: Any) -> None:
-        self.card, self.prepare, self.model = whole.card, whole.prepare, whole.model
-
-    def forward(self, batch: NDArray[np.generic]) -> list[NDArray[np.float32]]:
-        import torch
-
-        with torch.inference_mode():
-            x = normalised(batch, self.card.preprocessing, torch.device("cpu"))
-            x = self.model.bn1(self.model.conv_stem(x))
-            taps = []
-            for stage in self.model.blocks[:6]:
-                x = stage(x)
-                taps.append(x.mean(dim=(2, 3)).numpy())
-        return taps
-
-
 @pytest.mark.slow
 def test_a_backbone_whose_last_block_is_scrambled_is_best_read_earlier(store: Store, settings: Settings) -> None:
     import torch
 
     dataset = intake("sample", store, settings)
-    backbone = CutAfterSixStages(sources.load("embedded/tf_efficientnet_lite0", settings))
+    backbone: Any = sources.load("embedded/tf_efficientnet_lite0", settings)
     pixels = Pictures.open(store, dataset)
-    pictures = [pixels[index] for index in range(len(dataset))]
+    pictures, everything = [pixels[index] for index in range(len(dataset))], np.arange(len(dataset))
 
-    def accuracies() -> list[float]:
-        return [ridge(tap, dataset.y, dataset.groups).accuracy for tap in forward(backbone, pictures).taps]
+    def report(name: str) -> ProbeReport:
+        features = Features(backbone.card, tuple(forward(backbone, pictures).taps), 1.0, 1.0, 0.0)
+        return judged(features, store.root / name, dataset, everything, scores=False)
 
-    whole = accuracies()
+    whole = report("whole")
     generator = torch.Generator().manual_seed(0)
-    for values in backbone.model.blocks[5].state_dict().values():  # the last block alone, what it normalises included
+    assert len(backbone.model.blocks[-1]) == 1
+    for values in backbone.model.blocks[-1].state_dict().values():  # what it normalises included
         if values.is_floating_point():
             order = torch.randperm(values.numel(), generator=generator)
             values.copy_(values.flatten()[order].view_as(values))
-    scrambled = accuracies()
-    assert scrambled[:5] == whole[:5]
-    assert (int(np.argmax(whole)), int(np.argmax(scrambled))) == (5, 4)
-    assert scrambled[5] < whole[5]
+    scrambled = report("scrambled")
+    assert (whole.best_tap, scrambled.best_tap) == ("blocks.6", "blocks.5")
+    assert scrambled.taps[:6] == whole.taps[:6]
+    assert scrambled.taps[6].accuracy < scrambled.taps[5].accuracy < whole.taps[6].accuracy

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from zoo.network import TimmBackbone
 
 HALF = (0.5, 0.5, 0.5)  # these networks were trained with mean and std 0.5, not with ImageNet's
-TAPS = ("blocks.0", "blocks.1", "blocks.2", "blocks.4", "blocks.6", "head")
+TAPS = (*(f"blocks.{stage}" for stage in range(7)), "head")
 TIMM_RESULTS = "timm's results-imagenet.csv"
 
 

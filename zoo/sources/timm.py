@@ -44,7 +44,7 @@ class Known:
     preprocessing: Preprocessing = Preprocessing(size=224)
 
 
-_STAGES = ("blocks.0", "blocks.1", "blocks.2", "blocks.4", "blocks.6", "head")
+_STAGES = (*(f"blocks.{stage}" for stage in range(7)), "head")
 _HALF = Preprocessing(size=224, crop=0.9, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 _TORCHVISION = Preprocessing(size=224, interpolation="bilinear")
 CATALOG = (
