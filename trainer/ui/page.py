@@ -16,7 +16,7 @@ from zoo.dataset import Dataset
 from zoo.errors import NotFound
 from zoo.settings import Settings
 from zoo.store import Store
-from zoo.ui import api, compare_tab, data_tab, kit
+from zoo.ui import api, compare_tab, data_tab, kit, tour
 from zoo.ui.asking import visited
 from zoo.ui.compare_view import summary
 from zoo.ui.kit import QUIET, Seat, percent, plural
@@ -58,6 +58,7 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
         if settings.mode == "demo":
             gr.HTML(kit.say(PUBLIC))
         steps = gr.HTML(_stepper("data", {}), js_on_load=TURNS)
+        gr.HTML(tour.tour_html(), js_on_load=tour.SCRIPT)
         screens: dict[str, gr.Column] = {}
         for key in STEPS:
             with gr.Column(visible=key == "data", elem_classes="tz-screen", elem_id=f"screen-{key}") as screens[key]:

@@ -18,3 +18,9 @@ element.addEventListener('click', event => {
   const chosen = event.target.closest('[data-choice]');
   if (chosen) { window.studioTurn(chosen.dataset.choice); trigger('click'); }
 });
+document.addEventListener('click', event => {
+  if (!event.target.closest('[data-skip]')) return;
+  event.preventDefault();
+  const title = [...document.querySelectorAll('.tz-screen h2, .tz-screen h3, .tz-screen button')].find(one => one.getClientRects().length);
+  if (title) { title.tabIndex = title.matches('button') ? 0 : -1; title.focus(); }
+});

@@ -8,7 +8,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from zoo.settings import Settings
-from zoo.ui import guides, language
+from zoo.ui import front, guides, language
 from zoo.ui.asking import known
 from zoo.ui.belongings import Belongings
 from zoo.ui.guard import LOCAL, Guard
@@ -39,8 +39,8 @@ def launch(page: gr.Blocks, settings: Settings, *, host: str, port: int, share: 
         server_port=port,
         share=share,
         auth=list(settings.auth) or None,
-        app_kwargs={"middleware": layers, "routes": [language.route(), guides.route()]},
-        head=language.head(),
+        app_kwargs={"middleware": layers, "routes": [language.route(), guides.route(), *front.routes()]},
+        head=front.head() + language.head(),
         mcp_server=settings.mcp,
         max_file_size=settings.max_upload_mb << 20,
         state_session_capacity=REMEMBERED,
