@@ -54,7 +54,8 @@ UNREAD = 10  # steps on a GPU before their losses are read, which makes it wait
 class Position:
     """Where training stands; the part of a checkpoint that is not tensors.
 
-    ``pieces`` are what each batch is cut into so that it fits into memory; positions do not depend on it.
+    ``pieces`` are what each batch is cut into so that it fits into memory; positions do not depend on it. They do on
+    how many ``processes`` share a step; 0 in checkpoints that do not say.
     """
 
     step: int = 0
@@ -67,6 +68,7 @@ class Position:
     best_loss: float = math.inf
     best_epoch: int = -1
     pieces: int = 1
+    processes: int = 0
     history: list[float] = field(default_factory=list)
 
 
@@ -365,12 +367,18 @@ class _Tuning:
 
     def _resumed(self) -> Position:
         state = self.checkpoints.newest(self.accelerator.device)
+        several = self.accelerator.num_processes
         if state is None:
-            return Position()
+            return Position(processes=several)
         self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
         self.average.module.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.last_epoch = json.loads(state["schedule"])
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        return Position(**json.loads(state["position"]))
+        at = Position(**json.loads(state["position"]))
+        if at.processes not in (0, several):  # a node was lost or came back: as many pictures were seen as there were
+            at.step, at.batch = at.step * at.processes // several, at.batch * at.processes // several
+            self.schedule.last_epoch = at.step
+        at.processes = several
+        return at
