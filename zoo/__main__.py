@@ -154,6 +154,26 @@ def look(chosen: argparse.Namespace, settings: Settings) -> None:
     find(chosen.dataset, Store(settings.home), settings)
 
 
+def nodes(chosen: argparse.Namespace, settings: Settings) -> list[dict[str, Any]]:
+    """The machines that compute here, and how busy they are."""
+    from zoo.nodes import machines
+    from zoo.store import write_json
+
+    found = machines(settings)
+    if chosen.file:
+        write_json(chosen.file, found)
+    return found
+
+
+def _machines(rows: list[dict[str, Any]]) -> str:
+    lines = [f"{'node':<16} {'cores':>5} {'cards':>5} {'load':>5}  {'memory':>16}  kind"]
+    for row in rows:
+        memory = f"{row['memory_used'] / 1e9:.1f} of {row['memory'] / 1e9:.1f} GB"
+        size = f"{row['cpus']:>5.0f} {row['gpus']:>5.0f} {row['load']:>5.0%}"
+        lines.append(f"{row['node']:<16} {size}  {memory:>16}  {row['kind']}")
+    return "\n".join(lines)
+
+
 def _listed(rows: list[dict[str, Any]]) -> str:
     lines = [f"{'backbone':<52} {'M params':>8} {'GMACs':>6} {'pixels':>6}  {'licence':<14} ready"]
     for row in rows:
@@ -237,6 +257,10 @@ def _answer_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER")
 
 
+def _nodes_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="write it there, too")
+
+
 def _look_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", metavar="DATASET")
 
@@ -249,6 +273,7 @@ COMMANDS = (
     Command(name="list", help="what backbones there are", call=list_backbones, show=_listed, arguments=_list_arguments),
     Command(name="compare", help="which fits DATA best", call=compare, show=_compared, arguments=_compare_arguments),
     Command(name="answer", help="be the process of one comparison", call=answer, arguments=_answer_arguments),
+    Command(name="nodes", help="machines, busy how", call=nodes, show=_machines, arguments=_nodes_arguments),
     Command(name="look", help="be the process of one thorough look", call=look, arguments=_look_arguments),
 )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -159,6 +159,33 @@ def joined(settings: Settings) -> Iterator[Nodes | None]:
     finally:
         write_json(speeds_of(Store(settings.home)), nodes.speeds)
         ray.shutdown()
+
+
+def machines(settings: Settings) -> list[dict[str, Any]]:
+    """Every machine that computes here, as ``Nodes.standings`` gives them: a cluster's nodes, or this one.
+
+    Raises:
+        BadPlan: there should be a cluster, and it does not answer.
+    """
+    with joined(settings) as nodes:
+        if nodes is None:
+            here = standing("this machine")
+            return [here | {"cpus": float(here["cores"]), "gpus": 0.0}]
+        return nodes.standings()
+
+
+def foretold(speeds: Mapping[str, float], asked: Mapping[str, float], pictures: int, cores: float) -> float | None:
+    """Seconds that a machine takes to look at ``pictures`` with every backbone ``asked``; None where it is unknown.
+
+    Args:
+        speeds: milliseconds a picture that its kind took on one core, by backbone.
+        asked: billions of multiply-adds a picture, by backbone: who was never measured there takes its share of them.
+    """
+    pace = [speeds[name] / asked[name] for name in asked if name in speeds and asked[name]]
+    if not pace:
+        return None
+    ms = sum(speeds.get(name, work * sum(pace) / len(pace)) for name, work in asked.items())
+    return ms / 1000 * pictures / max(cores, 1)
 
 
 def speeds_of(store: Store) -> Path:

@@ -9,7 +9,7 @@ import gradio as gr
 
 from trainer.runs import Runs
 from trainer.ui import api as runs_api
-from trainer.ui import augment_view, present, race_tab, results_tab, share_tab, train_tab, try_tab
+from trainer.ui import augment_view, nodes_tab, present, race_tab, results_tab, share_tab, train_tab, try_tab
 from trainer.ui.shelf import Shelf
 from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset
@@ -44,6 +44,8 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
     def deciding() -> None:
         race_tab.place(seat, store, settings, runs, picked)
         augment_view.place(seat, store, settings, comparisons, picked)
+        if settings.mode != "demo":
+            nodes_tab.place(seat, store, settings, runs, comparisons)
 
     page = gr.Blocks(title="Transfer Zoo", analytics_enabled=False, delete_cache=(3600, 24 * 3600))
     with page:
