@@ -40,15 +40,16 @@
     const sound = final(last(text.slice(0, at)) || 'a');
     return PAIRS[which][sound && !(which === '(으)로' && sound === 8) ? 0 : 1];
   });
+  const HOLE = '((?:(?![.!?] ).)*?)', WEAK = '((?:(?![.!?:] ).){0,60}?)';  // what is put in ends no sentence
   const matched = text => {
     let best = null, caught = null;
     for (const word of new Set(['', ...words(text)])) {
       for (const one of book.by.get(word) ?? []) {
         if (best && one.weight <= best.weight) continue;
         if (!one.parts.every(part => text.includes(part.trim()))) continue;
-        one.pattern ??= new RegExp(`^${one.parts.map(escaped).join('(.*?)')}$`, 's');
+        one.pattern ??= new RegExp(`^${one.parts.map(escaped).join(one.weight < 12 ? WEAK : HOLE)}$`, 's');
         const hit = one.pattern.exec(text);
-        if (hit) { best = one; caught = hit; }
+        if (hit && (one.weight >= 12 || hit.slice(1).every(put => put.split(' ').length < 5))) { best = one; caught = hit; }
       }
     }
     if (!best) return null;
