@@ -12,6 +12,7 @@ from trainer import symmetry
 from trainer.auto import advice
 from trainer.engines import engines
 from trainer.events import Epoch, Event, Failed, Finished, Placed, Progress, Started, Stopped
+from trainer.folder import RunFolder
 from trainer.parcel import empty_folder
 from trainer.plan import Plan
 from trainer.plans import suggest
@@ -27,7 +28,7 @@ from zoo.dataset import Dataset
 from zoo.errors import BadPlan
 from zoo.intake import intake
 from zoo.settings import Settings
-from zoo.store import Store
+from zoo.store import Store, new_id
 
 PLANNED = ("engine", "seed", "epochs", "processes", "worker_cpus", "worker_gpus")
 
@@ -50,6 +51,17 @@ def fit(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         tell(f"The run goes on. Stop it with: python -m trainer stop {run_id}")
         raise
     return _fitted(runs.read(run_id), runs, chosen.out)
+
+
+def prepare(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """Make the folder of a run that a person starts by hand, with launchers on machines that share it."""
+    store = Store(settings.home)
+    dataset = intake(chosen.data, store, settings, _told, _columns(chosen))
+    folder = RunFolder(store.runs / new_id())
+    folder.path.mkdir(parents=True)
+    folder.write_plan(_planned(chosen, dataset, store, settings))
+    folder.write_readme()
+    return {"folder": str(folder.path), "work": f"-m trainer work {folder.path}"}
 
 
 def _planned(chosen: argparse.Namespace, dataset: Dataset, store: Store, settings: Settings) -> Plan:
@@ -203,5 +215,12 @@ def _verdict(found: dict[str, Any]) -> str:
 
 COMMANDS = (
     Command(name="fit", help="train a classifier on DATA", call=fit, show=_verdict, arguments=_fit_arguments),
+    Command(
+        name="prepare",
+        help="a run's folder, for launchers on several machines",
+        call=prepare,
+        show=lambda made: made["folder"],
+        arguments=_fit_arguments,
+    ),
     Command(name="evaluate", help="judge it on other pictures", call=evaluate, arguments=_evaluate_arguments),
 )
