@@ -8,6 +8,7 @@ process needs before it has read any features is in its peak.
 
 from __future__ import annotations
 
+import argparse
 import json
 import resource
 import subprocess
@@ -26,7 +27,7 @@ WHOLE = 10_000  # more rows are not probed whole
 
 def main() -> None:
     print(f"{'rows':>8} {'features':>10}   {'streamed':>18}   {'whole':>18}   ratio of memory, CPU time   difference")
-    for n in [int(word) for word in sys.argv[1:]] or [1_000, 10_000, 100_000]:
+    for n in rows_asked():
         with tempfile.TemporaryDirectory() as folder:
             write(Path(folder), n)
             some = measured("streamed", folder)
@@ -37,6 +38,12 @@ def main() -> None:
                 line += f"   {every['mb']:>8.0f} MB {every['cpu']:>5.1f} s"
                 line += f"   {some['mb'] / every['mb']:>6.2f} {some['cpu'] / every['cpu']:>6.2f}   {gap:.0e}"
             print(line, flush=True)
+
+
+def rows_asked() -> list[int]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", type=int, default=[1_000, 10_000, 100_000])
+    return list(parser.parse_args().rows)
 
 
 def write(folder: Path, n: int) -> None:
@@ -65,7 +72,16 @@ def one(how: str, folder: Path) -> None:
     found = probe.streamed(x, y) if how == "streamed" else probe.ridge(x, y)
     cpu = time.process_time() - begun
     np.save(folder / f"{how}.npy", found.scores)
-    print(json.dumps({"cpu": cpu, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    print(json.dumps({"cpu": cpu, "mb": peak_mb()}))
+
+
+def peak_mb() -> float:
+    """Most memory that this process had in use; on Linux what rusage says starts at the parent's, which wrote the rows."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    lines = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
+    return float(lines["VmHWM"].split()[0]) / 1024
 
 
 if __name__ == "__main__":
