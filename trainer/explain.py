@@ -34,25 +34,40 @@ def occlusion(ask: Ask, prepared: Picture, label: int) -> Map:
     return np.asarray(said[0] - said[1:]).reshape(GRID, GRID)
 
 
-def deletion(ask: Ask, prepared: Picture, label: int, heat: Map, seed: int = 0) -> dict[str, Any]:
+def by_chance(ask: Ask, prepared: Picture, label: int, seed: int = 0) -> NDArray[np.float64]:
+    """(CHANCES,) mean probability of ``label`` while parts go in random orders: what every map is held against."""
+    rng = np.random.default_rng(seed)
+    orders = [rng.permutation(GRID * GRID) for _ in range(CHANCES)]
+    return np.asarray(_curves(ask, prepared, label, orders).mean(axis=1))
+
+
+def deletion(
+    ask: Ask, prepared: Picture, label: int, heat: Map, chance: NDArray[np.float64] | None = None
+) -> dict[str, Any]:
     """How fast ``label`` is lost when parts go in the order of ``heat``, against random orders.
+
+    Args:
+        chance: ``by_chance`` of this picture, where it is known from another map.
 
     Returns:
         area and chance: mean probability while parts are taken away, by the map and by ``CHANCES`` random orders;
         faithful: whether the map's is the lower one in all of them; curve: probabilities from all to nothing.
     """
-    rng = np.random.default_rng(seed)
-    orders = [np.argsort(-at_grid(heat).ravel(), kind="stable")]
-    orders += [rng.permutation(GRID * GRID) for _ in range(CHANCES)]
-    curves = ask(np.concatenate([_taken_away(prepared, order) for order in orders]))[:, label]
-    rows = curves.reshape(len(orders), STEPS + 1)
-    area = rows.mean(axis=1)
+    known = by_chance(ask, prepared, label) if chance is None else chance
+    (curve,) = _curves(ask, prepared, label, [np.argsort(-at_grid(heat).ravel(), kind="stable")])
+    area = float(curve.mean())
     return {
-        "area": float(area[0]),
-        "chance": float(area[1:].mean()),
-        "faithful": bool((area[0] < area[1:]).all()),
-        "curve": rows[0].tolist(),
+        "area": area,
+        "chance": float(known.mean()),
+        "faithful": bool((area < known).all()),
+        "curve": curve.tolist(),
     }
+
+
+def _curves(ask: Ask, prepared: Picture, label: int, orders: list[NDArray[np.int64]]) -> NDArray[np.float64]:
+    """(orders, STEPS + 1) probabilities."""
+    said = ask(np.concatenate([_taken_away(prepared, order) for order in orders]))[:, label]
+    return np.asarray(said.reshape(len(orders), STEPS + 1))
 
 
 def agreement(one: Map, other: Map) -> float:

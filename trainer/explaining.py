@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.evidence import Evidence
-from trainer.explain import Map, agreement, deletion, nearest, occlusion, overlay
+from trainer.explain import Map, agreement, by_chance, deletion, nearest, occlusion, overlay
 from trainer.taking import classifier_at
 from zoo.backbone import Picture
 from zoo.background import ROOT
@@ -27,13 +27,22 @@ from zoo.network import fit
 from zoo.settings import Settings, child_environment
 from zoo.store import Store, read_json
 
-Ask = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
+
+def by_hiding(heat: Map) -> dict[str, Any]:
+    """What is told of the occlusion map, its deletion test aside."""
+    return {"method": "occlusion", "heat": heat.round(5).tolist(), "sane": None}
 
 
-def looked(ask: Ask, prepared: Picture, label: int) -> tuple[Map, dict[str, Any]]:
-    """The occlusion map of one prepared picture, and its deletion test; no torch is needed."""
-    heat = occlusion(ask, prepared, label)
-    return heat, deletion(ask, prepared, label, heat)
+def from_inside(found: dict[str, Any], reference: Map) -> dict[str, Any]:
+    """What is told of a map by ``trainer.attention.inside``, its deletion test aside."""
+    heat = np.asarray(found["heat"], dtype=np.float64)
+    return {
+        "method": found["method"],
+        "heat": heat.round(5).tolist(),
+        "sane": found["sane"],
+        "shuffled": found["shuffled"],
+        "agreement": agreement(reference, heat),
+    }
 
 
 def resembles(run: Path, store: Store, row: NDArray[np.floating], count: int = 5) -> list[dict[str, Any]]:
@@ -105,19 +114,12 @@ def explain(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         return classifier.prepared(shown)
 
     tell("hiding parts of it")
-    heat, deleted = looked(ask, prepared, label)
+    heat, chance = occlusion(ask, prepared, label), by_chance(ask, prepared, label)
     tell("looking inside")
     found = inside(classifier.network, prepared, classifier.preprocessing, label)
-    maps = [{"method": "occlusion", "heat": heat.round(5).tolist(), "deletion": deleted, "sane": None}]
+    maps = [by_hiding(heat) | {"deletion": deletion(ask, prepared, label, heat, chance)}]
     if found["heat"] is not None:
-        maps.append({
-            "method": found["method"],
-            "heat": found["heat"].round(5).tolist(),
-            "deletion": deletion(ask, prepared, label, found["heat"]),
-            "sane": found["sane"],
-            "shuffled": found["shuffled"],
-            "agreement": agreement(heat, found["heat"]),
-        })  # fmt: skip
+        maps.append(from_inside(found, heat) | {"deletion": deletion(ask, prepared, label, found["heat"], chance)})
     if chosen.to:
         _drawn(prepared, [np.asarray(one["heat"]) for one in maps], chosen.to)
     row = classifier.features([picture])[0]

@@ -17,6 +17,7 @@ from tests.conftest import drawn
 from tests.taken import answers, opened, space, static
 from tests.trainer.push_stand_in import hub
 from trainer import answering, onefile, served
+from trainer.attention import inside
 from trainer.card import card, metrics, model_front, plain
 from trainer.certificate import compared
 from trainer.classifier import Classifier, save
@@ -26,6 +27,7 @@ from trainer.proof import Order, Proof
 from zoo.backbone import Preprocessing
 from zoo.decode import read_picture
 from zoo.errors import BadExport
+from zoo.network import fit
 from zoo.store import Store, read_json
 
 CLASSES = ("a", "<b>${1}</b>", "한국 | _c_")
@@ -125,7 +127,13 @@ def test_what_only_torch_can_answer_is_answered_by_a_process_of_its_own(tiny: Or
     picture = read_picture(tiny.proof.pictures[0])
     child = answering.Child(tiny.classifier, tiny.store.root)
     said = child.predict([picture])[0]
+    how = Classifier.load(tiny.classifier).preprocessing
+    seen = child.inside(fit(picture, how), 0)
     child.close()
+    assert not child.living
+    own = inside(Classifier.load(tiny.classifier).network, fit(picture, how), how, 0)
+    assert seen["method"] == own["method"]
+    assert np.allclose(seen["heat"], own["heat"], atol=1e-4)
     here = Classifier.load(tiny.classifier).predict([picture])[0]
     assert (said.label, said.set, said.unknown) == (here.label, here.set, here.unknown)
     assert [share for _, share in said.top] == pytest.approx([share for _, share in here.top], abs=1e-5)

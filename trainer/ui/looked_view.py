@@ -59,11 +59,10 @@ def looked_html(prepared: Picture, label: str, maps: Sequence[dict[str, Any]], w
 
 
 def _map(prepared: Picture, one: dict[str, Any]) -> str:
-    heat, test = np.asarray(one["heat"], dtype=np.float64), one["deletion"]
-    badges = [
-        _badge(test["faithful"], "deletion test passed", "no better than chance here"),
-        f"<small>{test['area']:.2f} left on average, at random {test['chance']:.2f}</small>",
-    ]
+    heat, test, badges = np.asarray(one["heat"], dtype=np.float64), one.get("deletion"), []
+    if test is not None:  # the map is there before its test
+        badges.append(_badge(test["faithful"], "deletion test passed", "no better than chance here"))
+        badges.append(f"<small>{test['area']:.2f} left on average, at random {test['chance']:.2f}</small>")
     if one.get("sane") is not None:
         badges.append(_badge(one["sane"], "changes with shuffled weights", "same with shuffled weights: shows edges"))
         badges.append(f"<small>rank correlation {one['shuffled']:.2f}; with occlusion {one['agreement']:.2f}</small>")

@@ -31,6 +31,7 @@ class Shelf:
         self._store, self._settings = store, settings
         self._ready: OrderedDict[tuple[Path, float], Served | Child] = OrderedDict()
         self._turn = threading.Lock()
+        self._insider: tuple[tuple[Path, float], Child] | None = None
 
     def __contains__(self, folder: Path) -> bool:
         return self._key(folder) in self._ready
@@ -50,7 +51,23 @@ class Shelf:
                 _, last = self._ready.popitem(last=False)
                 if isinstance(last, Child):
                     last.close()
-            return self._ready[key]
+            if isinstance(found := self._ready[key], Child) and not found.living:
+                found = self._ready[key] = Child(folder, self._store.root)
+            return found
+
+    def insider(self, folder: Path) -> Child:
+        """A process with torch that can look inside the classifier saved in ``folder``; the last one stays warm.
+
+        It begins to wake when this is called, and is there when it is asked.
+        """
+        key = self._key(folder)
+        with self._turn:
+            if self._insider is not None and (self._insider[0] != key or not self._insider[1].living):
+                self._insider[1].close()
+                self._insider = None
+            if self._insider is None:
+                self._insider = key, Child(folder, self._store.root)
+            return self._insider[1]
 
     def _opened(self, folder: Path) -> Served | Child:
         threads = self._settings.threads

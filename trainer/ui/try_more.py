@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
 from trainer import corrections
-from trainer.explaining import in_child, looked, resembles
+from trainer.explain import by_chance, deletion, occlusion
+from trainer.explaining import by_hiding, from_inside, in_child, resembles
 from trainer.runs import Runs
 from trainer.served import Served
 from trainer.ui.asked import Asked, png
@@ -61,27 +63,41 @@ class More:
             yield kit.say(str(error), "bad")
 
     def _explained(self, asked: Asked) -> Iterator[str]:
-        folder, run = self._runs.classifier(asked.run), self._runs.folder(asked.run)
-        classifier, label = self._shelf.get(folder), asked.answer.label
-        prepared = fit(asked.picture, saved.preprocessing(folder))
-        maps: list[dict[str, Any]] = []
-        near: list[dict[str, Any]] = []
+        folder = self._runs.classifier(asked.run)
+        classifier = self._shelf.get(folder)
         yield kit.bar(0.1, "Hiding one part of it after another")
         if isinstance(classifier, Served):
-            heat, test = looked(classifier.prepared, prepared, classifier.classes.index(label))
-            maps = [{"method": "occlusion", "heat": heat, "deletion": test}]
-            near = resembles(run, self._store, classifier.answer(asked.picture)[2])
-        below = self._near(asked.run, near)
-        yield _both(looked_html(prepared, label, maps, kit.bar(0.3, INSIDE)), below)
+            yield from self._by_engine(asked, folder, classifier)
+            return
+        prepared, label = fit(asked.picture, saved.preprocessing(folder)), asked.answer.label
         with _file(png(asked.picture)) as path:
             for told in in_child(["explain", str(folder), str(path), f"--label={label}"], self._settings.home):
                 if isinstance(told, str):
-                    yield _both(looked_html(prepared, label, maps, kit.bar(0.6, f"{INSIDE}: {told}")), below)
+                    yield kit.bar(0.5, f"{INSIDE}: {told}")
                     continue
-                inside = [one for one in told["maps"] if one["method"] != "occlusion"]
-                maps = (maps or told["maps"][:1]) + inside
-                below = below or self._near(asked.run, told["resembles"])
-                yield _both(looked_html(prepared, label, maps, "" if inside else NO_INSIDE), below)
+                near, last = self._near(asked.run, told["resembles"]), "" if told["maps"][1:] else NO_INSIDE
+                yield _both(looked_html(prepared, label, told["maps"], last), near)
+
+    def _by_engine(self, asked: Asked, folder: Path, classifier: Served) -> Iterator[str]:
+        """Each map and test as soon as it is there: answers by the quick engine, the look inside by a warm process."""
+        insider = self._shelf.insider(folder)  # torch wakes while parts are hidden
+        prepared, label = fit(asked.picture, classifier.preprocessing), asked.answer.label
+        index, ask = classifier.classes.index(label), classifier.prepared
+        heat = occlusion(ask, prepared, index)
+        maps = [by_hiding(heat)]
+        near = resembles(self._runs.folder(asked.run), self._store, classifier.answer(asked.picture)[2])
+        below = self._near(asked.run, near)
+        yield _both(looked_html(prepared, label, maps, kit.bar(0.5, "Testing it")), below)
+        chance = by_chance(ask, prepared, index)
+        maps = [maps[0] | {"deletion": deletion(ask, prepared, index, heat, chance)}]
+        yield _both(looked_html(prepared, label, maps, kit.bar(0.7, INSIDE)), below)
+        found = insider.inside(prepared, index)
+        if found["heat"] is None:
+            yield _both(looked_html(prepared, label, maps, NO_INSIDE), below)
+            return
+        seen = np.asarray(found["heat"], dtype=np.float64)
+        maps.append(from_inside(found, heat) | {"deletion": deletion(ask, prepared, index, seen, chance)})
+        yield _both(looked_html(prepared, label, maps), below)
 
     def _near(self, run_id: str, near: list[dict[str, Any]]) -> str:
         plan = self._runs.read(run_id).plan
