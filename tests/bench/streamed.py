@@ -76,7 +76,7 @@ def one(how: str, folder: Path) -> None:
 
 
 def peak_mb() -> float:
-    """Most memory that this process had in use; on Linux what rusage says starts at the parent's, which wrote the rows."""
+    """Most memory that this process had in use. On Linux rusage starts at the parent's, which wrote the rows."""
     status = Path("/proc/self/status")
     if not status.exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
