@@ -12,7 +12,7 @@ from trainer.exports import exports
 from trainer.runs import Runs
 from trainer.takeouts import Takeout, Takeouts
 from trainer.ui.results_view import named
-from trainer.ui.share_view import takeout_html, tiles_html
+from trainer.ui.share_view import COPY, link_html, takeout_html, tiles_html
 from zoo.errors import NotFound
 from zoo.store import Store
 from zoo.ui import kit
@@ -31,6 +31,7 @@ def place(seat: Seat, store: Store, runs: Runs) -> None:
     gr.HTML(kit.heading("Take it away", TEACHING))
     with gr.Column(visible=False) as whole:
         which = gr.Dropdown([], label="Classifier", elem_classes="tz-which")
+        link = gr.HTML(js_on_load=COPY, elem_id="own-page")
         tiles = gr.HTML(js_on_load=CLICKED, elem_id="formats")
         view = gr.HTML(elem_id="takeout")
         file = gr.DownloadButton("Download", visible=False, elem_id="take", variant="primary", scale=0, min_width=160)
@@ -100,6 +101,7 @@ def place(seat: Seat, store: Store, runs: Runs) -> None:
     everything = [tiles, view, file, seen, timer, *after.parts]
     seat.step.change(open_up, [seat.step, seat.run], [whole, which, nothing], **QUIET)
     gr.on([which.change, form.change], show, [which, form], everything, **QUIET)
+    which.change(lambda run_id: link_html(run_id) if run_id else "", which, link, **QUIET)
     tiles.click(choose, None, form, **QUIET)
     timer.tick(tick, [which, form, seen], everything, **POLL)
     after.buttons["make"].click(make, [which, form], None, **QUIET).then(show, [which, form], everything, **QUIET)

@@ -10,6 +10,12 @@ from trainer.takeouts import Takeout
 from zoo.ui import kit
 from zoo.ui.kit import esc, percent
 
+COPY = """element.addEventListener('click', event => {
+  const button = event.target.closest('[data-copy]');
+  if (!button) return;
+  const address = new URL(button.dataset.copy, location.href).href;
+  navigator.clipboard?.writeText(address).then(() => { button.textContent = 'Copied'; }, () => prompt('Copy this', address));
+})"""  # noqa: E501 - one line of the browser's
 MARKS = {"ready": "ready", "making": "being made", "failed": "refused"}
 
 
@@ -66,3 +72,13 @@ def _note(name: str, parity: Mapping[str, Any]) -> str:
         "folder": " Its README is a model card in English and Korean.",
     }
     return asked + more.get(name, " A README in English and Korean and a passport lie beside it.")
+
+
+def link_html(run_id: str) -> str:
+    """Where a classifier's own page is, to be copied."""
+    address = f"try?run={esc(run_id)}"
+    return (
+        f'<p class="tz-note">To show it to others: <a href="{address}" target="_blank">its own page</a>, with the '
+        f'classifier and nothing else. <button type="button" class="tz-do" data-copy="{address}">Copy the link</button>'
+        "</p>"
+    )

@@ -14,6 +14,7 @@ from trainer.runs import Runs
 from trainer.ui import live
 from trainer.ui.asked import Asked, ask, ask_example, ask_file, level, test_pictures
 from trainer.ui.results_view import named
+from trainer.ui.share_view import COPY, link_html
 from trainer.ui.shelf import Shelf
 from trainer.ui.try_more import Corrected, More, choices, update
 from trainer.ui.try_view import EMPTY, SORTED, live_html, rows_html
@@ -22,19 +23,13 @@ from zoo.pictures import Pictures
 from zoo.settings import Settings
 from zoo.store import Store
 from zoo.ui import kit
-from zoo.ui.kit import CLICKED, QUIET, Next, Seat, esc, percent
+from zoo.ui.kit import CLICKED, QUIET, Next, Seat, percent
 from zoo.ui.watch import watched
 
 TEACHING = "Pictures it has never seen. Its probabilities were calibrated; Results shows how far off they are."
 NONE = "Train a classifier first; then it answers here."
 READY = "Try pictures from elsewhere: other light, other backgrounds. Then take the classifier with you."
 STAGES = {"unpack": "Unpacking", "decode": "Reading pictures", "answer": "Asking"}
-COPY = """element.addEventListener('click', event => {
-  const button = event.target.closest('[data-copy]');
-  if (!button) return;
-  const address = new URL(button.dataset.copy, location.href).href;
-  navigator.clipboard?.writeText(address).then(() => { button.textContent = 'Copied'; }, () => prompt('Copy this', address));
-})"""  # noqa: E501 - one line of the browser's
 
 
 def place(seat: Seat, store: Store, settings: Settings, runs: Runs, shelf: Shelf) -> None:
@@ -107,7 +102,7 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs, shelf: Shelf
                 _examples(runs, store, run_id),
                 _levels(folder),
                 gr.Dropdown(choices(runs, run_id), value=None),
-                _link(run_id),
+                link_html(run_id),
                 *clean,
             ]
             shelf.get(folder)
@@ -209,15 +204,6 @@ def _levels(folder: Path) -> Any:
     chosen, _ = level(folder, None)
     listed = [(percent(1 - miss, 0), miss) for miss in known]
     return gr.Radio(choices=listed, value=chosen, visible=len(listed) > 1)
-
-
-def _link(run_id: str) -> str:
-    address = f"try?run={esc(run_id)}"
-    return (
-        f'<p class="tz-note">To show it to others: <a href="{address}" target="_blank">its own page</a>, with the '
-        f'classifier and nothing else. <button type="button" class="tz-do" data-copy="{address}">Copy the link</button>'
-        "</p>"
-    )
 
 
 def _examples(runs: Runs, store: Store, run_id: str) -> str:
