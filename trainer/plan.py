@@ -55,6 +55,7 @@ class Plan:
         budget_seconds: training stops after the epoch that passes this; None for no limit.
         predicted_accuracy, predicted_seconds: what the studio expected before the start; ``predicted_low`` to
             ``predicted_high`` is the accuracy's 95 % interval.
+        predicted_scale: what the seconds were multiplied by, as earlier runs on this machine had it.
         predicted_memory_mb, predicted_disk_mb: peak memory of the run, and what it writes, foretold likewise.
     """
 
@@ -98,6 +99,7 @@ class Plan:
     predicted_low: float | None = None
     predicted_high: float | None = None
     predicted_seconds: float | None = None
+    predicted_scale: float | None = None
     predicted_memory_mb: float | None = None
     predicted_disk_mb: float | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trainer import anatomy, cost, recipes, symmetry
+from trainer import anatomy, calibration, cost, recipes, symmetry
 from trainer.engines import engines
 from trainer.fitting import fitting
 from trainer.plan import Plan
@@ -15,6 +15,7 @@ from zoo.backbone import Card
 from zoo.dataset import Dataset, split
 from zoo.errors import BadPlan
 from zoo.settings import Settings
+from zoo.store import Store
 
 START = cost.START
 FITTED = ("linear_head", "earlier_layer")  # by a formula, in one process, without steps
@@ -65,8 +66,10 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
     if check is not None:
         check(card, plan)
     told = foretold(plan, card, dataset, settings, measured)
+    learned = calibration.scale(Store(settings.home), plan.strategy)
     forecast: dict[str, Any] = {
-        "predicted_seconds": told.seconds,
+        "predicted_seconds": told.seconds * learned,
+        "predicted_scale": learned,
         "predicted_memory_mb": told.memory_mb,
         "predicted_disk_mb": told.disk_mb,
     }

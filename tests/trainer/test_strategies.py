@@ -13,7 +13,9 @@ import pytest
 
 from trainer.anatomy import EMBEDDED
 from trainer.cost import Sizes, Speed, cost
+from trainer.events import Finished, Started
 from trainer.exports.folder import EXPORT
+from trainer.folder import RunFolder
 from trainer.job import Job, Trained
 from trainer.plan import Plan
 from trainer.plans import suggest
@@ -28,7 +30,7 @@ from zoo.dataset import Dataset
 from zoo.errors import BadPlan
 from zoo.intake import intake
 from zoo.settings import Settings
-from zoo.store import Store
+from zoo.store import Store, write_json
 from zoo.weights import WEIGHTS
 
 PictureFolder = Callable[..., Path]
@@ -203,6 +205,24 @@ def test_each_strategy_has_a_recipe_and_costs_what_it_trains(data: Dataset, sett
     assert told.cut in card.taps
     assert told.predicted_memory_mb
     assert told.predicted_disk_mb
+
+
+def test_seconds_foretold_learn_from_what_runs_took_here(data: Dataset, settings: Settings, store: Store) -> None:
+    first = suggest(None, data, settings, strategy="full")
+    assert first.predicted_seconds
+    for number in range(8):
+        plan = suggest(None, data, settings, strategy="full")
+        folder = RunFolder(store.runs / f"run{number}")
+        folder.path.mkdir(parents=True)
+        folder.write_plan(plan)
+        begun = Started(step=0, steps=1, epochs=1, device="cpu", processes=1, precision="no", pid=1)
+        folder.log.append(begun)
+        took = 2 * first.predicted_seconds
+        folder.log.append(Finished(test={}, seconds=took, forward_seconds=0.0, peak_rss_mb=1.0))
+        write_json(folder.path / "evaluation.json", {})
+    told = suggest(None, data, settings, strategy="full").predicted_seconds
+    assert told == pytest.approx(2 * first.predicted_seconds, rel=0.1)
+    assert suggest(None, data, settings, strategy="linear_head").predicted_scale == 1.0
 
 
 def test_a_tap_that_is_not_there_is_refused_and_a_shallow_network_taken_where_it_does_as_well() -> None:
