@@ -64,6 +64,14 @@ def one_file(order: Order, folder: Path) -> dict[str, Any]:
     return certified(order, folder, "onnxruntime")
 
 
+def verified_file(order: Order, folder: Path) -> dict[str, Any]:
+    """``one_file`` with golden pictures and the program that checks a copy by them; the certificate."""
+    certificate = one_file(order, folder)
+    golden(order, folder)
+    program(folder, "verify.py")
+    return certificate
+
+
 def certified(order: Order, folder: Path, engine: str) -> dict[str, Any]:
     """The certificate of the ``predict.py`` in ``folder``, also written beside it in ``passport.json``.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.card import card, model_front
-from trainer.parcel import examples, golden, one_file, program, result
+from trainer.parcel import examples, result, verified_file
 from trainer.proof import Order
 from zoo import saved
 from zoo.errors import BadExport
@@ -64,9 +64,7 @@ class Hub:
 
 def laid_out(order: Order, folder: Path) -> dict[str, Any]:
     """Everything that is pushed, in ``folder``; the certificate of the one file."""
-    parity = one_file(order, folder)
-    golden(order, folder)
-    program(folder, "verify.py")
+    parity = verified_file(order, folder)
     for name in FILES:
         if (order.classifier / name).is_file():
             shutil.copyfile(order.classifier / name, folder / name)

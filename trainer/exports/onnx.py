@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trainer.card import card, model_front
-from trainer.parcel import golden, kept_if_good, one_file, program, result
+from trainer.parcel import kept_if_good, result, verified_file
 from trainer.proof import Order
 from trainer.quantized import quantized
 from zoo.store import write_bytes
@@ -30,9 +30,7 @@ class Onnx:
 
     def write(self, order: Order) -> dict[str, Any]:
         with kept_if_good(order.to) as folder:
-            parity = one_file(order, folder)
-            golden(order, folder)
-            program(folder, "verify.py")
+            parity = verified_file(order, folder)
             told = card(order.classifier, parity, model_front(order.classifier), USE)
             write_bytes(folder / "README.md", told.encode())
             more = {"int8": quantized(order, folder)} if order.int8 else {}

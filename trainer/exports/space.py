@@ -7,7 +7,7 @@ from typing import Any
 
 from trainer import onefile
 from trainer.card import card, model_front
-from trainer.parcel import examples, golden, kept_if_good, one_file, program, result
+from trainer.parcel import examples, kept_if_good, program, result, verified_file
 from trainer.proof import Order
 from zoo.store import write_bytes
 
@@ -31,9 +31,7 @@ class Space:
 
     def write(self, order: Order) -> dict[str, Any]:
         with kept_if_good(order.to) as folder:
-            parity = one_file(order, folder)
-            golden(order, folder)
-            program(folder, "verify.py")
+            parity = verified_file(order, folder)
             program(folder, "space.py", "app.py")
             write_bytes(folder / "requirements.txt", NEEDS.encode())
             front = {
