@@ -29,6 +29,7 @@ from zoo.store import new_id, read_json, write_json
 LEASE = "attempt.json"  # whose the run's folder is: processes of an attempt that was given up find another name in it
 LOOK = 1.0  # seconds between looks at the head and at the stop file
 SILENT = 10  # looks at which the head did not answer before it is given up
+SHARE = "Let all nodes share STUDIO_HOME, at one path."
 LOSSES = 5  # times that nodes may be lost in one attempt
 
 
@@ -116,7 +117,7 @@ def on_a_node(told: dict[str, Any]) -> None:
 def _seen_plan(folder: RunFolder) -> Plan:
     if not folder.path.is_dir():
         node = importlib.import_module("ray").util.get_node_ip_address()
-        raise BadPlan(f"Node {node} does not see the run's folder.", "Let all nodes share STUDIO_HOME, at one path.")
+        raise BadPlan(f"Node {node} does not see the run's folder.", SHARE)
     return folder.plan()
 
 
@@ -176,6 +177,8 @@ def _ended(error: Exception, settings: Settings) -> StudioError:
     if not cluster.answers(settings.cluster):
         remedy = "Start the cluster again, then resume the run: it goes on from its last checkpoint."
         return BadPlan(f"The head of the cluster at {settings.cluster} is gone.", remedy)
+    if "does not see the run's folder" in str(error) or "cluster storage" in str(error):
+        return BadPlan("Not every node of the cluster sees the run's folder.", SHARE)
     said = str(error).strip().splitlines()
     told = next((line for line in reversed(said) if "Error: " in line), said[-1] if said else type(error).__name__)
     remedy = "See log.txt in the run's folder; resume the run from its last checkpoint."
