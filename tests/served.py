@@ -34,6 +34,24 @@ CHROMIUM = (
     "--disable-component-update",
     "--disable-sync",
 )
+# null: not there yet; else whether the focus can be seen.
+REACHED = """what => {
+  const at = document.activeElement, words = what.startsWith('css=') ? null : what;
+  const here = at && (words ? at.matches('button, a') && at.textContent.includes(words) : at.matches(what.slice(4)));
+  if (!here) return null;
+  const drawn = getComputedStyle(at);
+  return (drawn.outlineStyle !== 'none' && parseFloat(drawn.outlineWidth) > 0) || drawn.boxShadow !== 'none';
+}"""
+AXE = """async night => {
+  document.body.classList.toggle('dark', night);
+  await new Promise(done => setTimeout(done, 250));  // colours that fade
+  const found = await axe.run(document, { resultTypes: ['violations'] });
+  const bad = found.violations.filter(one => ['serious', 'critical'].includes(one.impact));
+  return {
+    passed: found.passes.length,
+    faults: bad.flatMap(one => one.nodes.map(node => `${one.id}: ${node.target.join(' ')} ${node.html.slice(0, 160)}`)),
+  };
+}"""
 
 
 @dataclass(frozen=True)
@@ -104,6 +122,37 @@ class Visitor:
 
     def press(self, words: str) -> None:
         self.page.click(f"button:visible:has-text({words!r})")
+
+    def keys(self, what: str, key: str = "Enter") -> None:
+        """As ``press``, but with the keyboard alone; ``what`` are a button's words, or a selector after "css="."""
+        shown = what.removeprefix("css=") if what.startswith("css=") else f"button:visible:has-text({what!r})"
+        self.sees(shown)
+        for _ in range(400):
+            self.page.keyboard.press("Tab")
+            ring = self.page.evaluate(REACHED, what)
+            if ring is not None:
+                assert ring, f"whoever comes to {what} with the keyboard does not see it"
+                self.page.keyboard.press(key)
+                return
+        raise AssertionError(f"no way to {what} with the keyboard")
+
+    def faults(self) -> list[str]:
+        """What axe finds that is serious, as it looks by day on a desk and by night on a phone."""
+        import axe_playwright_python
+
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text())
+        before, found = self.page.viewport_size, []
+        dark = self.page.evaluate("document.body.classList.contains('dark')")
+        for width, night in ((1280, False), (390, True)):
+            self.page.set_viewport_size({"width": width, "height": 860})
+            told = self.page.evaluate(AXE, night)
+            assert told["passed"] > 10
+            found += [f"{width} px, {'night' if night else 'day'}: {one}" for one in told["faults"]]
+        self.page.evaluate("dark => document.body.classList.toggle('dark', dark)", dark)
+        if before:
+            self.page.set_viewport_size(before)
+        return found
 
     def sees(self, what: str, seconds: float = 30) -> None:
         self.page.wait_for_selector(what, timeout=1000 * seconds)
