@@ -11,7 +11,7 @@ from typing import Literal, cast, get_args
 from zoo.errors import BadPlan
 
 NO_PATHS = "STUDIO_NO_PATHS"
-ON_CLUSTER = "STUDIO_ON_CLUSTER"  # marks the processes of a run that Ray started
+ON_CLUSTER = "RUN_OF_STUDIO_ON_CLUSTER"  # marks the processes of a run that Ray started
 Mode = Literal["single", "team", "demo"]
 
 
