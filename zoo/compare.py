@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo import sources
-from zoo.budget import Pace, affordable, rounds
+from zoo.budget import CONCLUSION, Pace, affordable, rounds
 from zoo.dataset import Dataset, split
 from zoo.errors import BackboneUnavailable, BadUpload
 from zoo.features import Extractor
@@ -77,6 +77,7 @@ def compare(
     if len(order) < 4:
         raise BadUpload(f"{len(order)} pictures are left to compare on.", "Add pictures; ten a class is a start.")
     field = _entrants(dataset, question, store, settings, len(order), nodes)
+    field.ends = (question.budget or np.inf) - before
     counts = np.array(list(dataset.counts.values()))
     state = Comparison(
         dataset=dataset.id,
@@ -111,6 +112,7 @@ class _Field:
     """Who takes part, and what was found of each.
 
     ``expected`` is the number of pictures of the last round, ``halfway`` the last tap's accuracy in the round before.
+    The budget ``ends`` at so many seconds of the clock; ``longest`` is what one backbone took of them at most.
     """
 
     expected: int
@@ -118,6 +120,12 @@ class _Field:
     unavailable: list[dict[str, str]]
     reports: dict[str, ProbeReport] = field(default_factory=dict)
     halfway: dict[str, float] = field(default_factory=dict)
+    ends: float = float("inf")
+    longest: float = 0.0
+
+    def late(self, now: float) -> bool:
+        """Whether one more backbone would take the budget past its end; the first is looked at in any case."""
+        return bool(self.reports) and now + self.longest + CONCLUSION > self.ends
 
     def left(self) -> list[Extractor]:
         """Those that have not dropped out."""
@@ -148,6 +156,12 @@ def _round(
         name, known = entrant.card.id, field.reports.get(entrant.card.id)
         seen = sum(report.pictures for report in field.reports.values())
         counted = _from(seen, field.expected * len(field.entrants), told)
+        begun = clock.read()["total"]
+        if known is None and field.late(begun):
+            field.entrants.remove(entrant)
+            remedy = "Give more seconds, or compare fewer backbones."
+            field.out(name, BackboneUnavailable(f"{question.budget:g} seconds left no time for it.", remedy))
+            continue
         try:
             report = _measure(entrant, dataset, part, clock, counted, last, question.fresh)
         except BackboneUnavailable as error:
@@ -157,6 +171,7 @@ def _round(
             continue
         field.halfway[name] = known.accuracy if known else np.nan
         field.reports[name] = replace(report, seconds=report.seconds + (known.seconds if known else 0.0))
+        field.longest = max(field.longest, clock.read()["total"] - begun)
         yield
 
 

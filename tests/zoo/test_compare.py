@@ -249,3 +249,16 @@ def test_every_strategy_is_advised_where_what_was_measured_asks_for_it(
     strategy, why = strategy_of(SimpleNamespace(interval=(lowest, 1.0)), quadrant)  # type: ignore[arg-type]
     assert strategy == advised
     assert why
+
+
+def test_a_backbone_for_which_the_budget_left_no_time_is_named_and_the_others_are_compared(
+    picture_folder: PictureFolder, store: Store, settings: Settings
+) -> None:
+    for name in TINY[:2]:
+        give_weights(settings, name)
+    dataset = intake(picture_folder(2, 8), store, settings)
+    question = Question(backbones=tuple(f"timm/{name}" for name in TINY[:2]), budget=1.0)
+    *_, last = compare(dataset, question, store, settings)
+    assert [row.card.id for row in last.reports] == [f"timm/{TINY[0]}"]
+    assert [row["id"] for row in last.unavailable] == [f"timm/{TINY[1]}"]
+    assert last.plan is not None
