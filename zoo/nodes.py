@@ -7,7 +7,6 @@ node a shard prefers follows from its content alone, so that each backbone finds
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from zoo import cluster
 from zoo.backbone import Card
 from zoo.errors import BadPlan, StudioError
 from zoo.forward import BATCH
 from zoo.node_work import Errand, Shard, batches_of, standing, weights_of
-from zoo.settings import Settings, set_environment
+from zoo.settings import Settings
 from zoo.store import Store, read_json, write_json
 
 MOST_BATCHES = 16  # batches a shard: 256 pictures are seconds of work, so that a lost node costs little
@@ -150,9 +150,7 @@ def joined(settings: Settings) -> Iterator[Nodes | None]:
     if settings.engine != "ray":
         yield None
         return
-    _connect(settings)
-    import ray
-
+    ray = cluster.join(settings)
     nodes = Nodes(settings.home, read_json(speeds_of(Store(settings.home))) or {})
     try:
         yield nodes
@@ -249,22 +247,3 @@ def _got(one: Any) -> Shard:
             raise error.cause from None
         raise
     return shard
-
-
-def _connect(settings: Settings) -> None:
-    set_environment(RAY_USAGE_STATS_ENABLED="0")
-    if not settings.cluster:
-        raise BadPlan("The engine is ray and no cluster is named.", "Set STUDIO_CLUSTER=HOST:PORT.")
-    if settings.cluster_token is not None:
-        set_environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(settings.cluster_token))
-    try:
-        import ray
-    except ImportError:
-        raise BadPlan("Ray is not installed.", 'Run: pip install "ray[train]"') from None
-    try:
-        ray.init(address=settings.cluster, log_to_driver=False, logging_level=logging.ERROR, namespace="studio")
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        why = " ".join(str(error).split())[:200]
-        raise BadPlan(
-            f"The cluster at {settings.cluster} does not answer: {why}.", "Start it, or use another."
-        ) from None
