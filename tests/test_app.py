@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 from tests.conftest import PictureFolder
 from tests.served import ROOT, Served, environment, served, visitor, zipped
+from trainer.ui.page import build
+from zoo.settings import Settings
 from zoo.store import Store
 
 HOSTILE = {
@@ -74,6 +77,37 @@ def test_the_page_opens_quickly_and_without_torch(page: Served) -> None:
 
 @pytest.mark.slow
 @pytest.mark.browser
+def test_the_tour_teaches_its_words_where_they_matter_and_is_offered_once(page: Served) -> None:
+    with visitor(page.url) as someone:
+        someone.keys("Start the tour")
+        for screen, word in (("compare", "Feature extraction"), ("train", "Fine-tuning"), ("train", "Backpropagation")):
+            someone.sees(f".tz-tour b:visible:text-is({word!r})")
+            someone.sees(f".tz-steps [data-choice={screen}][aria-current]")
+            someone.keys("Next word")
+        for screen, word in (("results", "Overfitting"), ("results", "Autoencoder")):
+            someone.sees(f".tz-tour b:visible:text-is({word!r})")
+            someone.sees(f".tz-steps [data-choice={screen}][aria-current]")
+            someone.keys("Next word" if word == "Overfitting" else "Done")
+        someone.reload()
+        assert someone.page.locator(".tz-tour:visible").count() == 0
+        someone.keys("css=.tz-ask")
+        someone.sees(".tz-tour b:visible:text-is('Feature extraction')")
+        someone.page.keyboard.press("Escape")
+        assert someone.page.evaluate("document.activeElement.matches('.tz-ask')")
+        assert someone.page.locator(".tz-tour:visible").count() == 0
+        card = someone.page.request.get(page.url + "/looks/card.png")
+        assert (card.status, card.headers["content-type"]) == (200, "image/png")
+
+
+def test_no_change_is_followed_for_ever(settings: Settings) -> None:
+    page = build(settings, local=True)
+    followed = Counter(target for function in page.fns.values() for target in set(function.targets))
+    for function in page.fns.values():
+        assert function.trigger_mode != "always_last" or all(followed[target] == 1 for target in function.targets)
+
+
+@pytest.mark.slow
+@pytest.mark.browser
 @pytest.mark.timeout(600)
 def test_a_whole_visit_from_a_zip_to_an_answer(tmp_path: Path, picture_folder: PictureFolder) -> None:
     folder = picture_folder(3, 16)
@@ -103,7 +137,7 @@ def test_a_whole_visit_from_a_zip_to_an_answer(tmp_path: Path, picture_folder: P
             someone.page.set_input_files("#ask input[type=file]", next((folder / "class_1").glob("*.png")))
             someone.sees("#answers .tz-answer", 60)
             assert someone.page.inner_text("#answers .tz-answer h3") == HOSTILE["class_1"]
-            someone.page.locator(".tz-pick button").first.click()
+            someone.page.locator("#screen-try .tz-pick button").first.click()
             someone.sees("#answers .tz-answer .tz-badge")
             someone.press("Where did it look?")
             someone.sees(".tz-maps figure >> nth=1", 60)
@@ -125,7 +159,7 @@ def test_a_whole_visit_from_a_zip_to_an_answer(tmp_path: Path, picture_folder: P
             other.follows(f"{page.url}/try{address.removeprefix('/')}", "#ask")
             other.page.set_input_files("#ask input[type=file]", next((folder / "class_1").glob("*.png")))
             other.sees("#answers .tz-answer", 60)
-            assert other.page.locator(".tz-steps, .nav-holder:visible").count() == 0
+            assert other.page.locator(".tz-steps, .tz-tour, .nav-holder:visible").count() == 0
             other.follows(f"{page.url}/try?run=none", "text=There is no classifier at this address")
 
 
