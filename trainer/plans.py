@@ -54,7 +54,7 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
     if strategy not in FITTED:
         cell = ((comparison or {}).get("quadrant") or {}).get("cell", "") if backbone == advice.get("backbone") else ""
         trained = len(split(dataset, decided["seed"]).of("train"))
-        best = measured["best_tap"] if measured else ""
+        best = measured.get("best_tap", "") if measured else ""
         recipe |= recipes.recipe(strategy, card, anatomy.known(card, settings), trained, cell, best)
         recipe |= {name: value for name, (value, _) in fitting(dataset, decided["seed"]).items()}
         tried = symmetry.known(dataset.id, backbone, settings)
