@@ -75,12 +75,10 @@ def patches(state: torch.Tensor) -> torch.Tensor:
 def _timm(described: dict[str, Any]) -> Any:
     import timm
 
-    body = timm.create_model(described["architecture"], pretrained=False, num_classes=0, **described["model_args"])
+    body: Any = timm.create_model(described["architecture"], pretrained=False, num_classes=0, **described["model_args"])
     if "stages" in described:  # taps are numbered by these, of which timm by itself tells of some only
         body.stage_ends = list(range(1, described["stages"] + 1))
-        body.feature_info = [
-            {"num_chs": stage[-1].feature_info("bottleneck")["num_chs"]} for stage in list(body.blocks)
-        ]
+        body.feature_info = [{"num_chs": stage[-1].feature_info("bottleneck")["num_chs"]} for stage in body.blocks]
     return body
 
 
