@@ -1,7 +1,7 @@
 // The page in another language: what English text nodes and names say is looked up and shown in Korean, and back again.
 (() => {
   const VERSION = '%VERSION%', KEY = 'transfer-zoo-language', NAMES = ['aria-label', 'title', 'placeholder', 'alt', 'data-told'];
-  const SKIP = 'script,style,textarea,code,pre,noscript,[translate=no],[contenteditable=true],option:not([value])';
+  const SKIP = 'script,style,code,pre,noscript,[translate=no],[contenteditable=true],option:not([value])';
   const page = document.documentElement;
   const asked = new URL(location.href).searchParams.get('lang') ?? new URL(location.href).searchParams.get('__lang');
   const kept = () => { try { return localStorage.getItem(KEY); } catch { return null; } };
@@ -15,8 +15,13 @@
   const words = text => text.match(/[A-Za-z’']+/g) ?? [];
   const bind = catalogue => {
     const whole = new Map(), often = new Map(), held = [];
-    for (const [english, korean] of Object.entries(catalogue)) {
+    const all = Object.entries(catalogue);
+    for (const [english, korean] of all) {
       if (!english.includes('{}')) { whole.set(english, korean); continue; }
+      if (/^\{\} [A-Z]/.test(english) && korean.startsWith('{0} ')) {  // the sentence after another, alone
+        const rest = english.slice(3), moved = korean.slice(4).replace(/\{(\d)/g, (_, at) => `{${at - 1}`);
+        if (rest.includes('{}')) all.push([rest, moved]); else whole.set(rest, moved);
+      }
       const parts = english.split('{}'), literal = [...new Set(parts.flatMap(words))];
       literal.forEach(word => often.set(word, (often.get(word) ?? 0) + 1));
       held.push({ parts, korean, literal, weight: parts.join('').length, pattern: null });
@@ -26,7 +31,7 @@
       const rare = one.literal.reduce((best, word) => often.get(word) < often.get(best) ? word : best, one.literal[0] ?? '');
       by.set(rare, [...(by.get(rare) ?? []), one]);
     }
-    return { whole, by, seen: new Map() };
+    return { whole, by, seen: new Map(), shapes: new Map(), unknown: new Set() };
   };
   const last = text => text.replace(/[\s"'”’)\]…]+$/u, '').slice(-1);
   const final = letter => {  // 0 none, 8 is ㄹ
@@ -42,7 +47,9 @@
   });
   const HOLE = '((?:(?![.!?] ).)*?)', WEAK = '((?:(?![.!?:] ).){0,60}?)';  // what is put in ends no sentence
   const matched = text => {
-    let best = null, caught = null;
+    const shape = text.replace(/\d+/g, '0'), known = book.shapes.get(shape);  // other numbers, the same sentence
+    let best = null, caught = known?.pattern.exec(text) ?? null;
+    if (caught) best = known; else
     for (const word of new Set(['', ...words(text)])) {
       for (const one of book.by.get(word) ?? []) {
         if (best && one.weight <= best.weight) continue;
@@ -53,6 +60,7 @@
       }
     }
     if (!best) return null;
+    book.shapes.set(shape, best);
     return particles(best.korean.replace(/\{(\d)(!?)\}/g, (_, at, raw) => raw ? caught[+at + 1] : said(caught[+at + 1])));
   };
   const direct = text => book.whole.get(text) ?? matched(text);
@@ -79,10 +87,13 @@
     const core = text.trim().replace(/\s+/g, ' ');
     if (!/[A-Za-z]/.test(core)) return null;
     if (book.seen.has(core)) return book.seen.get(core);
-    const bare = /^([→·✓(“"+,;]+\s*)?(.*?)(\s*[)”".,;:…]+)?$/s.exec(core);
+    const shape = core.replace(/\d+/g, '0');
+    if (book.unknown.has(shape) && !book.whole.has(core)) return null;
+    const bare = /[.,;:…]$/.test(core) ? /^()(.*?)(\s*[.,;:…]+)$/s.exec(core) : /^([→·✓(“"+,;]+\s*)?(.*?)(\s*[)”"]+)?$/s.exec(core);
     let hit = direct(core) ?? sentences(core) ?? split(core, ' · ', ' · ', false) ?? split(core, '; ', '; ', true) ?? split(core, ', ', ', ', true) ?? split(core, ' → ', ' → ', false);
     if (hit === null && bare && bare[2] && bare[2] !== core) { const inner = found(bare[2]); hit = inner === null ? null : (bare[1] ?? '') + inner + (bare[3] ?? ''); }
-    if (book.seen.size > 20000) book.seen.clear();
+    if (book.seen.size > 20000) { book.seen.clear(); book.shapes.clear(); book.unknown.clear(); }
+    if (hit === null) book.unknown.add(shape);
     book.seen.set(core, hit);
     return hit;
   };
@@ -93,22 +104,23 @@
   const put = node => {
     const now = node.nodeValue, before = texts.get(node);
     if (before && before.shown === now) return;
-    if (!/[A-Za-z]/.test(now) || !node.parentElement || node.parentElement.closest(SKIP)) { texts.delete(node); return; }
+    if (!/[A-Za-z]/.test(now) || !node.parentElement || node.parentElement.nodeName === 'TEXTAREA') { texts.delete(node); return; }
     const shown = said(now);
     if (shown === now) { texts.delete(node); return; }
     texts.set(node, { source: now, shown }); node.nodeValue = shown;
   };
   const name = (element, attribute) => {
     const now = element.getAttribute(attribute), all = named.get(element) ?? {};
-    if (now === null || all[attribute]?.shown === now || element.closest('[translate=no]')) return;
+    if (now === null || all[attribute]?.shown === now ) return;
     const shown = said(now);
     if (shown === now) return;
     all[attribute] = { source: now, shown }; named.set(element, all); element.setAttribute(attribute, shown);
   };
   const each = (root, text, attribute) => {
+    const top = root.nodeType === 1 ? root : root.nodeType === 3 ? root.parentElement : null;
+    if (!top || top.closest(SKIP)) return;
     if (root.nodeType === 3) { text(root); return; }
-    if (root.nodeType !== 1) return;
-    const walk = document.createTreeWalker(root, 5);
+    const walk = document.createTreeWalker(root, 5, node => node.nodeType === 1 && node.matches(SKIP) ? 2 : 1);
     for (let node = root; node; node = walk.nextNode()) {
       if (node.nodeType === 3) text(node);
       else for (const one of NAMES) if (node.hasAttribute(one)) attribute(node, one);
@@ -120,8 +132,8 @@
   const switches = () => document.querySelectorAll('[data-language]').forEach(one => one.setAttribute('aria-pressed', String(one.dataset.language === language)));
   const watch = new MutationObserver(records => {
     for (const one of records) {
-      if (one.type === 'characterData') { if (book && language === 'ko') put(one.target); }
-      else if (one.type === 'attributes') { if (book && language === 'ko') name(one.target, one.attributeName); }
+      if (one.type === 'characterData') { if (book && language === 'ko') each(one.target, put, name); }
+      else if (one.type === 'attributes') { if (book && language === 'ko' && !one.target.closest(SKIP)) name(one.target, one.attributeName); }
       else one.addedNodes.forEach(node => {
         if (node.nodeType === 1 && (node.matches('[data-language]') || node.querySelector('[data-language]'))) switches();
         if (book && language === 'ko') each(node, put, name);
@@ -147,5 +159,5 @@
   if (asked) try { localStorage.setItem(KEY, language); } catch { /* as above */ }
   document.addEventListener('DOMContentLoaded', turn);
   turn();
-  window.studioLanguage = { choose, translate: text => book ? said(text) : text, over: root => { const begun = performance.now(); back(root); book?.seen.clear(); each(root, put, name); return performance.now() - begun; } };
+  window.studioLanguage = { choose, translate: text => book ? said(text) : text, over: root => { back(root); book?.seen.clear(); const begun = performance.now(); each(root, put, name); return performance.now() - begun; } };
 })();
