@@ -155,7 +155,8 @@ class Visitor:
         return found
 
     def sees(self, what: str, seconds: float = 30) -> None:
-        self.page.wait_for_selector(what, timeout=1000 * seconds)
+        """Waits until one such element can be seen; every screen is in the page, all but one of them hidden."""
+        self.page.wait_for_selector(f"{what} >> visible=true", timeout=1000 * seconds)
 
     def reload(self) -> None:
         """Load the page again."""

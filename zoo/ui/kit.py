@@ -102,7 +102,8 @@ def masthead() -> str:
         '<a class="tz-skip" href="#screen-data" data-skip>Skip to the screen</a>'
         f'<header class="tz-mast">{MARK.read_text()}<div><h1>Transfer Zoo</h1>'
         "<p>Drop in pictures, see which pretrained network fits them, and leave with a classifier you can trust.</p>"
-        '</div><button type="button" class="tz-ask" data-tour="1" aria-label="Tour of the words">?</button>'
+        '</div><a class="tz-guide" href="guide/data">Guide</a>'
+        '<button type="button" class="tz-ask" data-tour="1" aria-label="Tour of the words">?</button>'
         f"{languages()}</header>"
     )
 
