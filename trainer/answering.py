@@ -28,13 +28,13 @@ IDLE = 300  # seconds without a question after which the process ends
 
 
 class Child:
-    """A classifier in a process with torch, asked one picture at a time."""
+    """A classifier in a process with torch, asked one picture at a time; ``threads`` are what it computes with."""
 
-    def __init__(self, folder: Path, home: Path) -> None:
+    def __init__(self, folder: Path, home: Path, threads: int) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "trainer", "answer", str(folder), "--home", str(home)],
             cwd=ROOT,
-            env=child_environment(),
+            env=child_environment(OMP_NUM_THREADS=str(threads)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -67,17 +67,17 @@ def resembles(run: Path, store: Store, row: NDArray[np.floating], count: int = 5
     return found
 
 
-def in_child(arguments: Sequence[str], home: Path) -> Iterator[str | dict[str, Any]]:
+def in_child(arguments: Sequence[str], settings: Settings) -> Iterator[str | dict[str, Any]]:
     """What ``python -m trainer …`` tells while it works, a line each, and at last its document; it ends with us.
 
     Raises:
         BadClassifier: with the sentence in which the command says what is wrong.
     """
     with tempfile.TemporaryFile() as document:
-        command = [sys.executable, "-m", "trainer", *arguments, "--json", "--home", str(home)]
+        command = [sys.executable, "-m", "trainer", *arguments, "--json", "--home", str(settings.home)]
         process = subprocess.Popen(
-            command, cwd=ROOT, env=child_environment(), stdin=subprocess.DEVNULL, stdout=document,
-            stderr=subprocess.PIPE, text=True,
+            command, cwd=ROOT, env=child_environment(OMP_NUM_THREADS=str(settings.threads)),
+            stdin=subprocess.DEVNULL, stdout=document, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         last = ""
         try:

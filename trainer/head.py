@@ -37,12 +37,14 @@ class Head:
         weight: (C, D); bias: (C,).
         expected: out-of-fold accuracy of its kind.
         tilt: how far it leans to rare classes, from 0 for not at all to 1 for as if all classes were equally common.
+        unseen: (M, C) logits of its kind out of fold and (M,) labels, on the pictures where they are fair to it.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     expected: float
     tilt: float = 0.0
+    unseen: tuple[Rows, NDArray[np.int64]] | None = None
 
     def logits(self, x: NDArray[np.float32]) -> Rows:
         """(N, C)."""
@@ -111,8 +113,9 @@ def fit_head(
     weight, bias = weight / scale / count / best.scale, bias / count / best.scale
     tilt, share = _tilt(best.without, y, groups, classes)
     bias -= tilt * np.log(share)
-    expected = float(((best.without - tilt * np.log(share)).argmax(axis=1) == y).mean())
-    yield Head(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32), expected, tilt)
+    leaning = best.without - tilt * np.log(share)
+    expected, unseen = float((leaning.argmax(axis=1) == y).mean()), (leaning[best.fair], y[best.fair])
+    yield Head(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32), expected, tilt, unseen)
 
 
 def _tilt(without: Rows, y: NDArray[np.int64], groups: NDArray[np.int64], classes: int) -> tuple[float, Rows]:

@@ -113,12 +113,14 @@ class Trained:
         embed: what that last layer reads, (len(indices), D), for pictures of the dataset.
         expected: accuracy out of fold on the pictures it was trained on, None where none was measured.
         forward_seconds: wall seconds that went into frozen forward passes.
+        unseen: (M, C) logits out of fold and (M,) labels, which help to choose the temperature, where there are such.
     """
 
     network: nn.Module
     embed: Embed
     expected: float | None
     forward_seconds: float
+    unseen: tuple[NDArray[np.float64], NDArray[np.int64]] | None = None
 
 
 @runtime_checkable

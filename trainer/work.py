@@ -77,7 +77,7 @@ def _finish(job: Job, trained: Trained, begun: float) -> Finished:
     calibration, test = part.of("calibration"), part.of("test")
     able = np.isin(data.y[calibration], data.y[learned])  # a class it cannot name tells nothing
     calibration, held = calibration[able], seen["calibration"][able]
-    temperature = fit_temperature(logits(trained.network, held), data.y[calibration])
+    temperature = fit_temperature(logits(trained.network, held), data.y[calibration], trained.unseen)
     soften(trained.network, temperature)
     sure = softmax(logits(trained.network, held))
     gate = fit_gate(np.concatenate([seen["train"], seen["select"]]), data.y[learned], held, len(data.classes))

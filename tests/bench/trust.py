@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.conformal import coverage
-from trainer.evaluation import ece_with_interval, fit_temperature
+from trainer.evaluation import ece_by_chance, ece_debiased, ece_with_interval, fit_temperature
 from trainer.head import Head, fit_head, softmax
 from trainer.trust import auroc, compared, left_out
 from zoo import sources
@@ -57,7 +57,7 @@ def answered(data: Dataset, x: NDArray[np.float32], seed: int) -> tuple[Any, ...
     learned, calibration, test = parts.of("train", "select"), parts.of("calibration"), parts.of("test")
     *_, head = fit_head(x[learned], data.y[learned], data.groups[learned], len(data.classes), seed)
     assert isinstance(head, Head)
-    temperature = fit_temperature(head.logits(x[calibration]), data.y[calibration])
+    temperature = fit_temperature(head.logits(x[calibration]), data.y[calibration], head.unseen)
     held, tested = (softmax(head.logits(x[rows]) / temperature) for rows in (calibration, test))
     return held, tested, data.y[test], data.y[calibration]
 
@@ -109,11 +109,17 @@ def bench(asked: argparse.Namespace, home: Path) -> None:
         f"mean {'inside' if low <= np.mean(covered) <= high else 'outside'}, {inside} of {asked.splits} splits inside"
     )
     _, tested, y, _ = answered(enlarged(data, asked.large), x, 0)
-    error, span = ece_with_interval(tested.max(axis=1), tested.argmax(axis=1) == y)
+    sure, hit = tested.max(axis=1), tested.argmax(axis=1) == y
+    error, span = ece_with_interval(sure, hit)
     print(
         f"  calibration error {error:.3f} ({span[0]:.3f} to {span[1]:.3f}) on one test part of {len(y)} pictures, "
-        f"{len(data) - len(y)} left to learn and calibrate from; accuracy {(tested.argmax(axis=1) == y).mean():.3f}"
+        f"{len(data) - len(y)} left to learn and calibrate from; accuracy {hit.mean():.3f}"
     )
+    for name, (value, (low, high)) in {
+        "a perfectly calibrated classifier with these certainties would show": ece_by_chance(sure),
+        "less its bias": ece_debiased(sure, hit),
+    }.items():
+        print(f"    {name} {value:.3f} ({low:.3f} to {high:.3f})")
     known = np.isin(np.arange(len(data)), split(data, 0).of("train", "select"))
     found = compared(list(left_out(x, data.y, known, data.classes)))
     for name, one in found["detectors"].items():

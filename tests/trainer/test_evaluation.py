@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainer.evaluation import ece, evaluate, fit_temperature
+from trainer.evaluation import ece, ece_by_chance, ece_debiased, evaluate, fit_temperature
 from trainer.head import softmax
 
 CLASSES = ("a", "b", "c")
@@ -48,3 +48,27 @@ def test_temperature_undoes_a_known_exaggeration() -> None:
     y = np.array([rng.choice(3, p=row) for row in softmax(honest)])
     assert fit_temperature(honest * 5, y) == pytest.approx(5, rel=0.1)
     assert fit_temperature(honest[:9], y[:9]) == 1.0
+
+
+def test_logits_out_of_fold_steady_a_temperature_that_few_pictures_choose() -> None:
+    rng = np.random.default_rng(0)
+    honest = rng.normal(size=(2000, 4)) * 2
+    y = np.array([rng.choice(4, p=np.exp(row) / np.exp(row).sum()) for row in honest])
+    few = [fit_temperature(honest[first : first + 20], y[first : first + 20]) for first in range(0, 400, 20)]
+    more = [
+        fit_temperature(honest[first : first + 20], y[first : first + 20], (honest[1000:], y[1000:]))
+        for first in range(0, 400, 20)
+    ]
+    assert np.std(more) < np.std(few) / 5
+    assert more == pytest.approx([1.0] * 20, abs=0.1)
+
+
+def test_the_calibration_error_that_chance_alone_shows_is_told() -> None:
+    rng = np.random.default_rng(1)
+    sure = rng.uniform(0.4, 1, 400)
+    honest, boastful = rng.random(400) < sure, rng.random(400) < sure - 0.2
+    usual, (low, high) = ece_by_chance(sure)
+    assert 0.02 < low < usual < high < 0.1
+    assert low < ece(sure, honest) < high < ece(sure, boastful)
+    assert ece_debiased(sure, honest)[0] < ece(sure, honest)
+    assert ece_debiased(sure, boastful)[1][0] > 0.1

@@ -44,6 +44,9 @@ def test_the_head_is_the_best_candidate_on_raw_features() -> None:
     epochs, head = fitted(*clouds(160, 4, 0), 4)
     best = min(epochs, key=lambda epoch: epoch.loss)
     assert head.expected == pytest.approx(best.accuracy)
+    assert head.unseen is not None
+    logits, y = head.unseen  # what chooses the temperature, with the calibration part
+    assert (logits.argmax(axis=1) == y).mean() == pytest.approx(best.accuracy)
     assert [epoch for epoch in epochs if epoch.best][-1] == best
 
 

@@ -7,7 +7,7 @@ unlike those, middle layers serve better; what comes after the deepest tap in us
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,7 +70,8 @@ class EarlierLayer:
         yield Progress(stage="network", done=0, total=1)
         network = _network(job, best)
         joined = _joined(features, best.taps)
-        yield Trained(network, lambda indices: joined[indices], best.head.expected, job.extractor.seconds)
+        head = best.head
+        yield Trained(network, lambda indices: joined[indices], head.expected, job.extractor.seconds, head.unseen)
 
 
 def asked(names: str, taps: tuple[str, ...]) -> list[tuple[int, ...]]:
@@ -132,7 +133,7 @@ def _fitted(
             yield Epoch(**vars(step) | {"epoch": number, "step": number})
             continue
         shrunk = np.repeat(scales, [part.shape[1] for part in parts]).astype(np.float32)
-        yield Tried(taps, Head(step.weight / shrunk, step.bias, step.expected), min(losses))
+        yield Tried(taps, replace(step, weight=step.weight / shrunk), min(losses))
 
 
 def _joined(features: Features, taps: tuple[int, ...]) -> NDArray[np.float32]:

@@ -51,7 +51,8 @@ class LinearHead:
         assert head is not None
         network = job.backbone.network(classes)
         set_head(network, head.weight, head.bias)
-        yield Trained(network, lambda indices: features.head[indices], head.expected, job.extractor.seconds)
+        seconds = job.extractor.seconds
+        yield Trained(network, lambda indices: features.head[indices], head.expected, seconds, head.unseen)
 
 
 STRATEGY = LinearHead()

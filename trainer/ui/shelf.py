@@ -52,7 +52,7 @@ class Shelf:
                 if isinstance(last, Child):
                     last.close()
             if isinstance(found := self._ready[key], Child) and not found.living:
-                found = self._ready[key] = Child(folder, self._store.root)
+                found = self._ready[key] = Child(folder, self._store.root, self._settings.threads)
             return found
 
     def insider(self, folder: Path) -> Child:
@@ -66,7 +66,7 @@ class Shelf:
                 self._insider[1].close()
                 self._insider = None
             if self._insider is None:
-                self._insider = key, Child(folder, self._store.root)
+                self._insider = key, Child(folder, self._store.root, self._settings.threads)
             return self._insider[1]
 
     def _opened(self, folder: Path) -> Served | Child:
@@ -75,13 +75,13 @@ class Shelf:
         if known is None and not served.impossible(self._store, folder):
             self._make(folder)
             known = served.known(self._store, folder, threads)
-        return known or Child(folder, self._store.root)
+        return known or Child(folder, self._store.root, self._settings.threads)
 
     def _make(self, folder: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "trainer", "ready", str(folder), "--home", str(self._store.root)],
             cwd=ROOT,
-            env=child_environment(),
+            env=child_environment(OMP_NUM_THREADS=str(self._settings.threads)),  # engines are kept by this number
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -71,7 +71,7 @@ class More:
             return
         prepared, label = fit(asked.picture, saved.preprocessing(folder)), asked.answer.label
         with _file(png(asked.picture)) as path:
-            for told in in_child(["explain", str(folder), str(path), f"--label={label}"], self._settings.home):
+            for told in in_child(["explain", str(folder), str(path), f"--label={label}"], self._settings):
                 if isinstance(told, str):
                     yield kit.bar(0.5, f"{INSIDE}: {told}")
                     continue
@@ -153,7 +153,7 @@ class More:
         yield kit.bar(0.1, INTO), ""
         with _file(asked.content) as path:
             line = ["correct", asked.run, str(path), f"--label={name}", f"--dataset={before.id}"]
-            for told in in_child(line, self._settings.home):
+            for told in in_child(line, self._settings):
                 if isinstance(told, str):
                     yield kit.bar(0.5, told), ""
                     continue
