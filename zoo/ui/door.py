@@ -11,11 +11,15 @@ from zoo.settings import Settings
 from zoo.ui import front, guides, language
 from zoo.ui.asking import known
 from zoo.ui.belongings import Belongings
+from zoo.ui.civil import Civil
 from zoo.ui.guard import LOCAL, Guard
 from zoo.ui.theme import MARK, STYLES, theme
 
 WAITING = 64  # visitors' actions that may queue
 REMEMBERED = 300  # sessions, some 0.7 MB each; a script that names none has a new one with every call
+IDLE = (
+    75  # seconds a connection may rest; longer than any client keeps one, so that none is closed while it is used again
+)
 SPACES = "https://huggingface.co https://*.hf.space"
 
 
@@ -33,6 +37,7 @@ def launch(page: gr.Blocks, settings: Settings, *, host: str, port: int, share: 
     if settings.mode != "single":
         folder = Path(gr.utils.get_upload_folder())
         layers.append(Middleware(Belongings, asker=known(settings), folder=folder, bound=settings.mode == "team"))
+    layers.append(Middleware(Civil))
     page.queue(api_open=False, max_size=WAITING, default_concurrency_limit=4)
     page.launch(
         server_name=host,
@@ -53,4 +58,8 @@ def launch(page: gr.Blocks, settings: Settings, *, host: str, port: int, share: 
         enable_monitoring=False,
         ssr_mode=False,
         quiet=False,
+        prevent_thread_lock=True,
     )
+    if page.server is not None:
+        page.server.config.timeout_keep_alive = IDLE
+    page.block_thread()

@@ -1,0 +1,57 @@
+"""Calls that do not fit the page's functions: Gradio crashes over them, whoever called is told what to change.
+
+Inside of the guard. Nothing of a crash is told that the caller did not send.
+"""
+
+from __future__ import annotations
+
+from zoo.ui.guard import App, Message, Receive, Send, answer
+
+CALL = "/gradio_api/call/"
+NAMED = "v2/"  # after CALL: values go by their names
+
+
+class Civil:
+    """Wraps the page's ASGI app.
+
+    Args:
+        app: what to guard.
+    """
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        _, called, name = scope.get("path", "").partition(CALL)
+        if scope["type"] != "http" or not called:
+            return await self.app(scope, receive, send)
+        started = ended = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started, ended
+            started = started or message["type"] == "http.response.start"
+            ended = message["type"] == "http.response.body" and not message.get("more_body")
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting)
+        except Exception as error:
+            told = _told(name, error)
+            if not started and told:
+                await answer(send, *told)
+            elif started and not ended and isinstance(error, RuntimeError):
+                await send(
+                    {"type": "http.response.body", "body": b""}
+                )  # the stream has said "error": end, not break it
+            else:
+                raise
+
+
+def _told(name: str, error: Exception) -> tuple[int, str] | None:
+    """What is answered to a call that Gradio crashed over; None where the caller is not to blame."""
+    if name.startswith(NAMED) and isinstance(error, TypeError):
+        said = str(error).partition(" Please ")[0].rstrip(".")
+        return 422, f"{said}. /gradio_api/info lists what each function takes."
+    if isinstance(error, KeyError) or type(error).__name__ == "FnIndexInferError":
+        return 404, "There is no such function here. /gradio_api/info lists those there are."
+    return None
