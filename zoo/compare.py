@@ -7,6 +7,8 @@ of the dataset is never looked at here: it has to stay unseen until a run has fi
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -16,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo import sources
-from zoo.budget import CONCLUSION, Pace, affordable, rounds
+from zoo.budget import CONCLUSION, TORCH, Pace, affordable, busyness, rounds, start
 from zoo.dataset import Dataset, split
-from zoo.errors import BackboneUnavailable, BadUpload
+from zoo.errors import BackboneUnavailable, BadUpload, TooShort
 from zoo.features import Extractor
 from zoo.judging import few_threads, judged
 from zoo.nodes import Nodes
@@ -70,6 +72,7 @@ def compare(
     Raises:
         BadUpload: too few pictures to leave one out.
         BackboneUnavailable: none of the backbones can be had.
+        TooShort: the budget was as good as spent before this call.
     """
     clock = _Clock()
     pool = _shuffled(dataset, question.seed)
@@ -78,6 +81,7 @@ def compare(
         raise BadUpload(f"{len(order)} pictures are left to compare on.", "Add pictures; ten a class is a start.")
     field = _entrants(dataset, question, store, settings, len(order), nodes)
     field.ends = (question.budget or np.inf) - before
+    field.conclusion = CONCLUSION * _start(field, question, before)
     counts = np.array(list(dataset.counts.values()))
     state = Comparison(
         dataset=dataset.id,
@@ -91,15 +95,16 @@ def compare(
     state = replace(state, baseline=_measure(baseline, dataset, order[: to_come[0]], clock, fresh=question.fresh))
     yield state
     while to_come:
-        earlier, start, number = number, clock.read(), to_come.pop(0)
+        earlier, begun, number = number, clock.read(), to_come.pop(0)
         for _ in _round(field, dataset, order[:number], clock, question, told, not to_come):
             state = replace(state, reports=tuple(field.reports.values()), seconds=clock.read(), pictures=number)
             yield replace(state, unavailable=tuple(field.unavailable))
-        left = (question.budget or np.inf) - before - clock.read()["total"]
+        left = field.ends - clock.read()["total"]
         if to_come:
             share = _drop(field, order[:number], dataset, question)
             if question.budget:
-                to_come = affordable(to_come, _pace(earlier, number, start, clock.read(), share), left)
+                spare = left - field.conclusion + CONCLUSION
+                to_come = affordable(to_come, _pace(earlier, number, begun, clock.read(), share), spare)
     part = order[:number]
     state = replace(state, baseline=_measure(baseline, dataset, part, clock), unavailable=tuple(field.unavailable))
     d2 = divergence(dataset, order, store, settings) if left > THERMOMETER else None
@@ -122,10 +127,15 @@ class _Field:
     halfway: dict[str, float] = field(default_factory=dict)
     ends: float = float("inf")
     longest: float = 0.0
+    conclusion: float = CONCLUSION
 
     def late(self, now: float) -> bool:
         """Whether one more backbone would take the budget past its end; the first is looked at in any case."""
-        return bool(self.reports) and now + self.longest + CONCLUSION > self.ends
+        return bool(self.reports) and now + self.longest + self.conclusion > self.ends
+
+    def share(self, now: float) -> float:
+        """Seconds, of those left, for each backbone that was not looked at yet."""
+        return (self.ends - self.conclusion - now) / max(1, len(self.entrants) - len(self.reports))
 
     def left(self) -> list[Extractor]:
         """Those that have not dropped out."""
@@ -156,13 +166,14 @@ def _round(
         name, known = entrant.card.id, field.reports.get(entrant.card.id)
         seen = sum(report.pictures for report in field.reports.values())
         counted = _from(seen, field.expected * len(field.entrants), told)
-        begun = clock.read()["total"]
+        begun, torch_there = clock.read()["total"], "torch" in sys.modules
         if known is None and field.late(begun):
             field.entrants.remove(entrant)
             remedy = "Give more seconds, or compare fewer backbones."
             field.out(name, BackboneUnavailable(f"{question.budget:g} seconds left no time for it.", remedy))
             continue
         try:
+            entrant.left = field.share(begun) if known is None else entrant.left
             report = _measure(entrant, dataset, part, clock, counted, last, question.fresh)
         except BackboneUnavailable as error:
             field.entrants.remove(entrant)
@@ -171,7 +182,8 @@ def _round(
             continue
         field.halfway[name] = known.accuracy if known else np.nan
         field.reports[name] = replace(report, seconds=report.seconds + (known.seconds if known else 0.0))
-        field.longest = max(field.longest, clock.read()["total"] - begun)
+        loading = 0.0 if torch_there or "torch" not in sys.modules else TORCH  # which none after it has to do
+        field.longest = max(field.longest, clock.read()["total"] - begun - loading)
         yield
 
 
@@ -199,6 +211,20 @@ def _entrants(
             found.out(name, error)
     found.check()
     return found
+
+
+def _start(field: _Field, question: Question, before: float) -> float:
+    """How many times slower than alone this process is; refuses a budget of which too little is left to begin."""
+    if question.budget is None or not before:
+        return 1.0
+    busy = busyness(before, sum(os.times()[:4]))
+    least = before + start("torch" in sys.modules, any(one.at_hand for one in field.entrants), busy)
+    if question.budget < least:
+        raise TooShort(
+            f"{question.budget:g} seconds are not enough: {before:.0f} went before any backbone was looked at.",
+            f"Give {np.ceil(least * 1.1):.0f} seconds at least; again it takes less, for the pictures are read now.",
+        )
+    return busy
 
 
 def _shuffled(dataset: Dataset, seed: int) -> NDArray[np.int64]:

@@ -38,6 +38,10 @@ class BackboneUnavailable(StudioError):
     """Weights cannot be had here."""
 
 
+class TooShort(StudioError):
+    """The seconds given are fewer than the work needs to begin."""
+
+
 class BadPlan(StudioError):
     """A training plan that cannot be carried out."""
 

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -79,8 +80,8 @@ class Extractor:
     """The features of one dataset's pictures by one backbone, which is loaded when a picture is new to it.
 
     ``seconds`` adds up the wall time of every forward pass it made. ``expected`` is how many pictures it will be asked
-    for in all, by which it judges whether exporting the network to a quicker engine pays. Given ``nodes``, they look
-    at the pictures once it is decided what runs the network.
+    for in all, and ``left`` the seconds it may take, by which it judges whether exporting the network to a quicker
+    engine pays. Given ``nodes``, they look at the pictures once it is decided what runs the network.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Extractor:
     ) -> None:
         self.card = card
         self.seconds = 0.0
+        self.left = inf
         self._shas = [item.sha for item in dataset.items]
         self._dataset = dataset
         self._store = store
@@ -115,6 +117,11 @@ class Extractor:
         if not fresh and card.revision:
             self._read_known()
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether features of these pictures are known already."""
+        return bool(self._row)
+
     def rows(self, indices: Sequence[int] | NDArray[np.int64], told: Told = silent) -> Features:
         """Features of the pictures at ``indices``, in that order."""
         wanted = [self._shas[index] for index in indices]
@@ -129,6 +136,7 @@ class Extractor:
     def _compute(self, missing: list[tuple[str, int]], told: Told) -> float:
         from zoo.forward import forward
 
+        begun = time.perf_counter()
         backbone, seconds, done = self._loaded(), 0.0, 0
         assert self._pictures is not None
         while done < len(missing):
@@ -146,7 +154,8 @@ class Extractor:
             self._write([sha for sha, _ in part], found.taps)
             if self._undecided:
                 upcoming = max(self._expected - len(part), len(missing) - done)
-                backbone = self._decided(backbone, pictures, found.taps, found.ms_per_picture / 1000, upcoming)
+                left = self.left - (time.perf_counter() - begun)
+                backbone = self._decided(backbone, pictures, found.taps, found.ms_per_picture / 1000, upcoming, left)
         self.seconds += seconds
         return seconds
 
@@ -199,10 +208,11 @@ class Extractor:
         taps: list[NDArray[np.float32]],
         torch_seconds: float,
         upcoming: int,
+        left: float,
     ) -> Backbone:
         """``backbone``, or its exported twin where the pictures still to come are worth the export."""
         self._undecided = False
-        if self._runtime.pays(self.card, torch_seconds, upcoming) and faithful(backbone, pictures[0]):
+        if self._runtime.pays(self.card, torch_seconds, upcoming, left) and faithful(backbone, pictures[0]):
             backbone, self._torch_ms = self._runtime.exported(backbone, Sight(stack(backbone, pictures), taps))
             self._backbone = backbone
         return backbone

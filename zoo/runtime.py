@@ -13,6 +13,7 @@ import time
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.backbone import Backbone, Card
+from zoo.budget import worth_export
 from zoo.network import fit
 from zoo.onnx_engine import NEAR, OPSET, WAYS, EngineBackbone, Exportable, How, Run, export, likeness, open_engine
 from zoo.settings import Settings
@@ -29,6 +31,7 @@ FORMAT = 1  # raised when what is exported changes its meaning
 PROBED = 16  # pictures that torch sees first, by which an engine is checked and timed
 SAVED = 0.4  # of torch's time, where no engine was measured on this machine yet
 COST = 1.3  # seconds of export, opening and check, likewise
+TRIALS = 60  # pictures that torch would see in the time of the first export on a machine, all ways being tried
 NETWORK = "network.onnx"
 
 
@@ -70,12 +73,16 @@ class Runtime:
             return None
         return self._folder(card) / NETWORK, How(**noted["how"]), str(noted["sha256"])
 
-    def pays(self, card: Card, torch_seconds: float, upcoming: int) -> bool:
-        """Whether exporting ``card`` would save more than it costs, given torch's seconds a picture."""
+    def pays(self, card: Card, torch_seconds: float, upcoming: int, left: float = inf) -> bool:
+        """Whether exporting ``card`` is worth its cost, given torch's seconds a picture and the seconds ``left``."""
         if not card.revision or read_json(self._folder(card) / "engine.json"):
             return False  # tried before
-        measured = read_json(self._machine) or {"saved": SAVED, "cost": COST}
-        return bool(upcoming * torch_seconds * measured["saved"] > measured["cost"])
+        measured = read_json(self._machine)
+        saved, cost = (measured["saved"], measured["cost"]) if measured else (SAVED, COST)
+        if left < inf:  # it must not be overrun: as slow as the machine is now, every way tried where none was yet
+            now = cost * torch_seconds * 1000 / measured["torch"]["ms"] if measured else TRIALS * torch_seconds
+            cost = max(cost, now)
+        return worth_export(upcoming, torch_seconds, saved, cost, left)
 
     def exported(self, backbone: Backbone, sight: Sight) -> tuple[Backbone, float]:
         """The quickest of ``backbone`` and its exported twins, and torch's milliseconds a picture.

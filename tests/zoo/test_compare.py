@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -16,11 +17,11 @@ import pytest
 from tests.conftest import PictureFolder
 from tests.zoo.test_sources import TINY, give_weights
 from zoo import sources
-from zoo.budget import FIRST_ROUND, Pace, affordable, rounds
+from zoo.budget import FIRST_ROUND, Pace, affordable, busyness, rounds, start, worth_export
 from zoo.compare import Question, compare
 from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset, split
-from zoo.errors import BackboneUnavailable, NotFound
+from zoo.errors import BackboneUnavailable, NotFound, TooShort
 from zoo.features import Extractor
 from zoo.intake import intake
 from zoo.report import strategy_of
@@ -82,17 +83,41 @@ def test_a_budget_is_used_and_not_overrun() -> None:
     assert rounds(400) == [100, 200, 400]
 
 
+def test_an_export_is_weighed_against_the_budget() -> None:
+    assert worth_export(500, torch_seconds=0.03, saved=0.4, cost=1.3, left=float("inf"))
+    assert not worth_export(50, torch_seconds=0.03, saved=0.4, cost=1.3, left=float("inf"))
+    assert worth_export(500, torch_seconds=0.03, saved=0.4, cost=1.8, left=15.0)
+    assert not worth_export(500, torch_seconds=0.03, saved=0.4, cost=1.8, left=3.0)  # 100 pictures, or 66 after it
+    assert worth_export(5000, torch_seconds=0.03, saved=0.4, cost=1.8, left=15.0)  # neither suffices for all
+    assert not worth_export(500, torch_seconds=0.03, saved=0.4, cost=1.8, left=-1.0)
+    assert not worth_export(0, torch_seconds=0.03, saved=0.4, cost=1.8, left=15.0)
+
+
+def test_a_budget_that_went_before_the_start_is_refused_with_the_least_that_is_needed(
+    dataset: Dataset, store: Store, settings: Settings
+) -> None:
+    assert busyness(0.0, 1.0) == busyness(1.0, 2.0) == 1.0
+    assert busyness(6.0, 2.0) == pytest.approx(3.0)
+    assert start(torch_there=False, known=False) > start(torch_there=True, known=False) > start(True, known=True)
+    with pytest.raises(TooShort, match=r"10 seconds are not enough: 9 went .* Give \d+ seconds at least"):
+        next(compare(dataset, Question(backbones=TWO, budget=10.0), store, settings, before=9.0))
+
+
 @pytest.mark.slow
-def test_a_comparison_with_a_budget_ends_and_says_on_how_many_pictures(
+def test_a_budget_too_short_is_refused_with_one_that_suffices(
     picture_folder: PictureFolder, settings: Settings
 ) -> None:
-    begun = time.time()
-    done = _zoo("compare", str(picture_folder(4, 200)), "--budget", "15", "--json", home=settings.home)
-    spent = time.time() - begun
+    data = str(picture_folder(4, 60))
+    refused = _zoo("compare", data, "--budget", "1", "--json", home=settings.home)
+    least = re.search(r"Give (\d+) seconds at least", refused.stderr)
+    assert refused.returncode == 2
+    assert least is not None, refused.stderr
+    given, begun = 4 * int(least[1]), time.time()
+    done = _zoo("compare", data, "--budget", str(given), "--json", home=settings.home)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    sys.stderr.write(f"a budget of 15 s: {spent:.1f} s, {found['pictures']} pictures\n")  # told, not asserted
-    assert 0 < found["pictures"] <= 800 - found["held_back"]
+    sys.stderr.write(f"a budget of {given} s: {time.time() - begun:.1f} s, {found['pictures']} pictures\n")  # told only
+    assert 0 < found["pictures"] <= 240 - found["held_back"]
 
 
 def test_the_test_part_is_never_looked_at(dataset: Dataset, store: Store, settings: Settings) -> None:
