@@ -66,7 +66,7 @@ def _comparison(
     rows = [row["id"] for row in (known or {}).get("backbones", [])]
     if known and known.get("plan") and seed in (None, known["seed"]) and backbone in (None, *rows):
         return known
-    question = Question(backbones=(backbone,) if backbone else EMBEDDED, seed=seed or 0)
+    question = Question(backbones=(backbone,) if backbone else EMBEDDED, seed=seed or 0, thermometer=False)
     *_, last = compare(dataset, question, store, settings, told)
     found = last.as_json()
     comparisons.keep(question, found)

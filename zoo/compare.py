@@ -47,6 +47,7 @@ class Question:
         budget: wall seconds it may take; fewer pictures are looked at where all would take longer.
         limit: most pictures to look at.
         fresh: compute features anew even where they are known.
+        thermometer: measure how like the pretraining data the pictures are, which the page shows and advice leaves out.
     """
 
     backbones: tuple[str, ...] = EMBEDDED
@@ -54,6 +55,7 @@ class Question:
     limit: int | None = None
     seed: int = 0
     fresh: bool = False
+    thermometer: bool = True
 
 
 def compare(
@@ -107,7 +109,7 @@ def compare(
                 to_come = affordable(to_come, _pace(earlier, number, begun, clock.read(), share), spare)
     part = order[:number]
     state = replace(state, baseline=_measure(baseline, dataset, part, clock), unavailable=tuple(field.unavailable))
-    d2 = divergence(dataset, order, store, settings) if left > THERMOMETER else None
+    d2 = divergence(dataset, order, store, settings) if question.thermometer and left > THERMOMETER else None
     with few_threads(number):
         yield _concluded(state, field, part, dataset, question, clock, d2)
 
