@@ -93,7 +93,7 @@ def served(home: Path, *arguments: str) -> Iterator[Served]:
 
 
 def _wait(url: str, page: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180  # other tests may be at work
     while time.monotonic() < end and page.poll() is None:
         try:
             urllib.request.urlopen(url, timeout=5).close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from gradio_client import Client
@@ -39,7 +41,7 @@ def pieces(language: str, page: Served) -> list[str]:
 
 def ran(command: list[str], folder: Path) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     return done.stdout
 
 
@@ -58,6 +60,39 @@ def test_python_and_curl_as_the_guide_has_them(page: Served, tmp_path: Path) -> 
     heard = ran(["bash", "-e", "-o", "pipefail", "-c", pieces("sh", page)[0]], tmp_path)
     assert heard.count("event: complete") == 2
     assert '"dataset"' in heard
+
+
+def asked(page: Served, path: str, body: bytes | None = None, kind: str = "application/json") -> tuple[int, str]:
+    connection = http.client.HTTPConnection(urlsplit(page.url).netloc, timeout=60)
+    connection.request("GET" if body is None else "POST", f"/gradio_api/{path}", body, {"Content-Type": kind})
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+def test_a_call_that_does_not_fit_gets_a_sentence(page: Served) -> None:
+    assert asked(page, "call/v2/suggest", b"{}") == (
+        422, "No value provided for required argument: dataset. /gradio_api/info lists what each function takes.",
+    )  # fmt: skip
+    status, said = asked(page, "call/v2/train", b'{"plans": {}}')
+    assert (status, "plans" in said) == (422, True)
+    for body in (b"{}", b'{"data": []}'):
+        assert asked(page, "call/v2/nothing", body)[0] == 404
+    assert asked(page, "call/nothing", b'{"data": []}')[0] == 404
+    assert asked(page, "call/check/none")[1].startswith("event: error")  # and it ends
+    bare = b'--b\r\nContent-Disposition: form-data; name="files"\r\n\r\nx\r\n--b--\r\n'
+    assert asked(page, "upload", bare, "multipart/form-data; boundary=b")[0] == 400
+
+
+@pytest.mark.slow
+def test_what_the_page_says_of_its_api_is_so_also_for_odd_values(page: Served, tmp_path: Path) -> None:
+    (tmp_path / "openapi.json").write_text(asked(page, "openapi.json")[1])
+    options = ["--url", page.url, "--checks", "not_a_server_error", "--phases", "coverage,fuzzing", "--seed", "1"]
+    few = ["--include-method", "POST", "--max-examples", "3", "--max-time", "25", "--workers", "2", "--no-color"]
+    said = ran([sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", *options, *few], tmp_path)
+    tested = re.search(r"Tested: +(\d+)", said)
+    assert tested, said
+    assert int(tested[1]) > 0
+    assert "Traceback" not in (page.home.parent / "page.log").read_text()
 
 
 @pytest.mark.browser

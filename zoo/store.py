@@ -77,6 +77,7 @@ def checked_id(text: str, what: str) -> str:
     Raises:
         NotFound: it has not.
     """
+    text = str(text)  # a script may send anything
     if not _ID.fullmatch(text):
         raise NotFound(f"There is no {what} {text[:80]!r}.", f"Choose a {what} from the list.")
     return text

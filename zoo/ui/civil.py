@@ -1,14 +1,16 @@
-"""Calls that do not fit the page's functions: Gradio crashes over them, whoever called is told what to change.
+"""Calls and uploads that do not fit: Gradio crashes over them, whoever called is told what to change.
 
 Inside of the guard. Nothing of a crash is told that the caller did not send.
 """
 
 from __future__ import annotations
 
-from zoo.ui.guard import App, Message, Receive, Send, answer
+from zoo.ui.guard import UPLOAD, App, Message, Receive, Send, answer
 
 CALL = "/gradio_api/call/"
 NAMED = "v2/"  # after CALL: values go by their names
+FORM = (400, "This is no form with files. Send multipart/form-data with parts named files, each with its filename.")
+MISREAD = (AttributeError, KeyError, TypeError)  # what Gradio's reader of forms trips over
 
 
 class Civil:
@@ -23,7 +25,8 @@ class Civil:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         _, called, name = scope.get("path", "").partition(CALL)
-        if scope["type"] != "http" or not called:
+        uploading = scope.get("path", "").rstrip("/").endswith(UPLOAD)
+        if scope["type"] != "http" or not (called or uploading):
             return await self.app(scope, receive, send)
         started = ended = False
 
@@ -36,13 +39,11 @@ class Civil:
         try:
             await self.app(scope, receive, noting)
         except Exception as error:
-            told = _told(name, error)
+            told = _told(name, error) if called else FORM if isinstance(error, MISREAD) else None
             if not started and told:
                 await answer(send, *told)
             elif started and not ended and isinstance(error, RuntimeError):
-                await send(
-                    {"type": "http.response.body", "body": b""}
-                )  # the stream has said "error": end, not break it
+                await send({"type": "http.response.body", "body": b""})  # a stream that said "error" ends, unbroken
             else:
                 raise
 
