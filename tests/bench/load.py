@@ -1,7 +1,8 @@
 """Many at one page: viewers of a run and visitors who predict at once, an upload, a restart, a start as on a Space.
 
-``python tests/bench/load.py`` prints the figures; for the soak, ``--seconds 600``; with ``--space``, a start with
-SPACE_ID set, two threads and 16 GB. Clients run on the same cores as the page. All is offline.
+``python tests/bench/load.py`` prints the figures; ``--soak 600`` keeps the crowd there for ten minutes and tells how the
+page's memory went; with ``--space``, a start with SPACE_ID set, two threads and 16 GB. Clients run on the same cores as
+the page. All is offline.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 API = "/gradio_api"
 MB = 1 << 20
+FLAT = 0.05  # growth over the second half of a soak, as a share of the memory in its middle, that still is flat
 
 
 @dataclass
@@ -201,11 +203,14 @@ async def crowd(page: Page, run: str, plan: dict[str, Any], asked: argparse.Name
             for one in range(asked.visitors)
         ]
         memory: list[float] = []
+        begun, every = time.monotonic(), 30 if asked.soak else max(0.5, asked.seconds / 40)
 
         async def measure() -> None:
             while time.monotonic() < until:
                 memory.append(page.own)
-                await asyncio.sleep(max(0.5, asked.seconds / 40))
+                if asked.soak:
+                    print(f"  {time.monotonic() - begun:4.0f} s  {memory[-1]:.0f} MiB", flush=True)
+                await asyncio.sleep(every)
 
         await asyncio.gather(*jobs, measure())
         if watched != run:
@@ -215,11 +220,28 @@ async def crowd(page: Page, run: str, plan: dict[str, Any], asked: argparse.Name
         (f"{asked.visitors} visitors predicting", answered),
     ):
         print(f"{name}: {len(took)} answers, median {percentile(took, 0.5):.2f} s, p95 {percentile(took, 0.95):.2f} s")
+    print(f"errors: {len(errors)} {sorted(set(errors))[:3] if errors else ''}")
+    if asked.soak:
+        print(settled(memory))
+        return
     quarter = max(1, len(memory) // 4)
     first, last = statistics.median(memory[quarter : 2 * quarter] or memory), statistics.median(memory[-quarter:])
-    print(f"errors: {len(errors)} {sorted(set(errors))[:3] if errors else ''}")
     print(f"memory of the page over {asked.seconds} s: second quarter {first:.0f} MiB, last {last:.0f} MiB")
     print("  each tenth:", *(f"{one:.0f}" for one in memory[:: max(1, len(memory) // 10)]))
+
+
+def settled(memory: list[float]) -> str:
+    """Whether the memory of a soak, told every 30 s, was flat: what its second half's straight line grows by."""
+    half = memory[len(memory) // 2 :]
+    if len(half) < 4:
+        return "memory: too short a soak to tell"
+    slope = statistics.linear_regression(range(len(half)), half).slope
+    grown, middle = slope * (len(half) - 1), statistics.median(half)
+    word = "flat" if grown <= FLAT * middle else "not flat"
+    return (
+        f"memory of the page: {word}; second half {middle:.0f} MiB, slope {2 * slope:+.2f} MiB a minute, "
+        f"{grown:+.1f} MiB over it (bound {FLAT:.0%}: {FLAT * middle:.0f} MiB)"
+    )
 
 
 async def big(page: Page, count: int) -> None:
@@ -275,10 +297,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--viewers", type=int, default=40)
     parser.add_argument("--visitors", type=int, default=10)
-    parser.add_argument("--seconds", type=int, default=60, help="of the crowd; 600 for the soak")
+    parser.add_argument("--seconds", type=int, default=60, help="of the crowd")
+    parser.add_argument("--soak", type=int, default=0, metavar="SECONDS", help="the crowd alone, for as long")
     parser.add_argument("--upload-mb", type=int, default=1024, help="0 for none")
     parser.add_argument("--space", action="store_true", help="start as a Space would: SPACE_ID, 2 threads, 16 GB")
     asked = parser.parse_args()
+    if asked.soak:
+        asked.seconds, asked.upload_mb = asked.soak, 0
     with tempfile.TemporaryDirectory(prefix="load-") as scratch, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         page = Page(Path(scratch) / "home", asked.space, free.getsockname()[1])
@@ -290,7 +315,8 @@ def main() -> None:
         watching.start()
         try:
             asyncio.run(everything(page, asked))
-            reconnects(page)
+            if not asked.soak:
+                reconnects(page)
         finally:
             page.stop()
             page.done.set()
