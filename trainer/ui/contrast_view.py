@@ -158,13 +158,13 @@ def _confusion(value: dict[str, Any], names: tuple[str, str]) -> str:
 
 def _grid(counts: list[list[int]], names: list[str]) -> str:
     most = max(abs(count) for row in counts for count in row)
-    head = "".join(f'<th scope="col"><span>{esc(name)}</span></th>' for name in names)
+    head = "".join(f'<th scope="col" translate="no"><span>{esc(name)}</span></th>' for name in names)
     rows = []
     for truth, (name, row) in enumerate(zip(names, counts, strict=True)):
         cells = "".join(
             _cell(count, most, truth == said, f"{name} said to be {names[said]}") for said, count in enumerate(row)
         )
-        rows.append(f'<tr><th scope="row">{esc(name)}</th>{cells}</tr>')
+        rows.append(f'<tr><th scope="row" translate="no">{esc(name)}</th>{cells}</tr>')
     return (
         '<div class="tz-scroll" tabindex="0"><table class="tz-heat"><caption class="tz-sr">Confusion, second less first'
         '</caption><thead><tr><td class="corner"><small>truth ↓ said →</small></td>'

@@ -52,7 +52,7 @@ def sets_html(found: Found) -> str:
     axis = shares(0)
     promised = 1 - found["miss"]
     rows = "".join(
-        f'<tr><th scope="row">{esc(one["label"])}</th><td>{one["n"]}</td><td>{percent(one["coverage"], 0)}</td>'
+        f'<tr><th scope="row">{kit.own(one["label"])}</th><td>{one["n"]}</td><td>{percent(one["coverage"], 0)}</td>'
         f'<td class="wide">{whisker(one["coverage"], one["interval"], axis)}</td></tr>'
         for one in found["per_class"]
         if one["n"]
@@ -81,8 +81,8 @@ def costs_html(found: Found) -> str:
     if found["asked"]:
         note += f" {percent(found['asked'])} of pictures go to a person."
     rows = "".join(
-        f'<tr><th scope="row">{esc(one["label"])}</th><td>{one["n"]}</td><td>{one["plain"]}</td><td>{one["right"]}</td>'
-        f"<td>{one['asked']}</td></tr>"
+        f'<tr><th scope="row">{kit.own(one["label"])}</th><td>{one["n"]}</td><td>{one["plain"]}</td>'
+        f"<td>{one['right']}</td><td>{one['asked']}</td></tr>"
         for one in found["per_class"]
     )
     head = "".join(
@@ -98,7 +98,7 @@ def costs_html(found: Found) -> str:
 def trust_html(found: Found) -> str:
     """How both detectors of the unknown fared, class by class."""
     rows = "".join(
-        f'<tr><th scope="row">{esc(one["label"])}</th><td>{one["pictures"]}</td><td>{one["gate"]:.2f}</td>'
+        f'<tr><th scope="row">{kit.own(one["label"])}</th><td>{one["pictures"]}</td><td>{one["gate"]:.2f}</td>'
         f"<td>{one['autoencoder']:.2f}</td></tr>"
         for one in found["classes"]
     )
@@ -130,12 +130,12 @@ def map_html(
     spread = np.maximum(high - low, 1e-9)
     at = np.clip((points - low) / spread, 0, 1) * (484, 304) + 8
     dots = "".join(
-        f'<circle cx="{x:.0f}" cy="{y:.0f}" r="3.4" fill="{_colour(int(label), len(classes))}"><title>'
+        f'<circle cx="{x:.0f}" cy="{y:.0f}" r="3.4" fill="{_colour(int(label), len(classes))}"><title translate="no">'
         f"{esc(classes[label])}</title></circle>"
         for (x, y), label in zip(at, colours, strict=True)
     )
     names = "".join(
-        f'<li><i style="background:{_colour(index, len(classes))}"></i>{esc(name)}</li>'
+        f'<li><i style="background:{_colour(index, len(classes))}"></i>{kit.own(name)}</li>'
         for index, name in enumerate(classes[:24])
     )
     said = f"{len(points)} pictures by the autoencoder's code"

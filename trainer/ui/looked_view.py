@@ -83,7 +83,7 @@ def resembles_html(near: Sequence[dict[str, Any]], pictures: Pictures | None) ->
         return ""
     cells = "".join(
         f'<figure><img src="{kit.thumbnail(pictures, one["index"], 160)}" alt="{esc(one["label"])}"><figcaption><b>'
-        f"{esc(one['label'])}</b><br>likeness {one['cosine']:.2f}</figcaption></figure>"
+        f"{kit.own(one['label'])}</b><br>likeness {one['cosine']:.2f}</figcaption></figure>"
         for one in near
     )
     note = "By what the last layer reads of them; likeness is the cosine, 1 for the same. Wrong labels show here, too."

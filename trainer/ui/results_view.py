@@ -89,7 +89,8 @@ def pairs_html(found: Results) -> str:
     """The commonest confusions with their shares."""
     axis = shares(0)
     rows = "".join(
-        f'<tr><th scope="row">{esc(one["truth"])} → {esc(one["said"])}</th><td>{one["count"]} of {one["of"]}</td>'
+        f'<tr><th scope="row" translate="no">{esc(one["truth"])} → {esc(one["said"])}</th>'
+        f"<td>{one['count']} of {one['of']}</td>"
         f'<td class="wide">{whisker(one["share"], one["interval"], axis)}</td></tr>'
         for one in found["pairs"][:PAIRS]
     )
@@ -126,7 +127,7 @@ def classes_html(found: Results) -> str:
     """Each class with precision, recall and F1, each with its interval."""
     axis = shares(0)
     rows = "".join(
-        f'<tr><th scope="row">{esc(one["label"])}</th><td>{one["n"]}</td>'
+        f'<tr><th scope="row" translate="no">{esc(one["label"])}</th><td>{one["n"]}</td>'
         + "".join(_figure(one[name], one[f"{name}_interval"]) for name in ("precision", "recall", "f1"))
         + f'<td class="wide">{_whisker(one, axis)}</td></tr>'
         for one in found["per_class"][:200]
@@ -160,8 +161,8 @@ def _table(head: str, rows: str) -> str:
 def pictures_html(title: str, cells: list[tuple[str, str, str]], note: str = "") -> str:
     """Pictures with a caption each: (data address, the truth, what was said)."""
     shown = "".join(
-        f'<figure><img src="{address}" alt="{esc(truth)}"><figcaption><b>{esc(truth)}</b><br>{esc(said)}</figcaption>'
-        "</figure>"
+        f'<figure><img src="{address}" translate="no" alt="{esc(truth)}"><figcaption><b>{kit.own(truth)}</b><br>'
+        f"{esc(said)}</figcaption></figure>"
         for address, truth, said in cells
     )
     return kit.panel(title, f'<div class="tz-figures">{shown}</div>', note)

@@ -84,11 +84,11 @@ def _listed(run: Run, here: bool) -> str:
     result = percent(run.test["accuracy"]) if run.test and "accuracy" in run.test else ""
     cost = _spent("seconds", run, duration)
     noted = run.note.splitlines()[0][:120] if run.note else ""
-    small = " · ".join(part for part in (_when(run), cost, noted) if part)
+    small = " · ".join(part for part in (esc(_when(run)), esc(cost), noted and kit.own(noted)) if part)
     current = ' aria-current="true"' if here else ""
     return (
         f'<button type="button" data-choice="{esc(run.id)}"{current}>'
-        f"<span><b>{esc(name_of(run))}</b><small>{esc(small)}</small></span>"
+        f"<span><b>{esc(name_of(run))}</b><small>{small}</small></span>"
         f"<span>{esc(result)}{_badge(run)}</span></button>"
     )
 

@@ -50,7 +50,7 @@ def spoken_html(answer: Prediction, miss: float | None, truth: str = "") -> str:
             f"{esc(answer.label)} ({percent(answer.probability)}): do not rely on it. {took}</p>"
         )
         return f'{head}<div class="tz-unsure">{_bars(answer)}</div>'
-    head = f"<h3>{esc(answer.label)}{_verdict(answer, truth)}</h3>"
+    head = f"<h3>{kit.own(answer.label)}{_verdict(answer, truth)}</h3>"
     return f"{head}<p>{percent(answer.probability)} sure · {took}</p>{_set(answer, miss)}{_bars(answer)}"
 
 
@@ -64,7 +64,7 @@ def _set(answer: Prediction, miss: float | None) -> str:
         return ""
     names = answer.set[:IN_SET]
     more = f" <span>and {len(answer.set) - IN_SET} more</span>" if len(answer.set) > IN_SET else ""
-    chips = "".join(f"<span>{esc(name)}</span>" for name in names)
+    chips = "".join(f"<span>{kit.own(name)}</span>" for name in names)
     promise = f"holds the truth in at least {percent(1 - miss, 0)} of pictures like those it was calibrated on"
     word = "Certain enough to name one" if len(answer.set) == 1 else "One of"
     return f'<p class="tz-set"><b>{word}:</b> {chips}{more} <small>{promise}</small></p>'
@@ -72,8 +72,8 @@ def _set(answer: Prediction, miss: float | None) -> str:
 
 def _bars(answer: Prediction) -> str:
     bars = "".join(
-        f'<li><span title="{esc(label)}">{esc(label)}</span><div><i style="width:{100 * share:.1f}%"></i></div>'
-        f"<span>{percent(share)}</span></li>"
+        f'<li><span translate="no" title="{esc(label)}">{esc(label)}</span>'
+        f'<div><i style="width:{100 * share:.1f}%"></i></div><span>{percent(share)}</span></li>'
         for label, share in answer.top[:SHOWN]
     )
     return f'<ul class="tz-bars">{bars}</ul>'
@@ -107,7 +107,7 @@ def rows_html(rows: Sequence[Row], more: int, miss: float | None) -> str:
         '<p class="tz-note tz-gap"><a download="answers.csv" '
         f'href="data:text/csv;charset=utf-8;base64,{address}">Download as CSV</a></p>'
     )
-    bad = "".join(f"<li><b>{esc(row.name)}</b> {esc(row.problem)}</li>" for row in rows if row.problem)
+    bad = "".join(f"<li><b>{kit.own(row.name)}</b> {esc(row.problem)}</li>" for row in rows if row.problem)
     problems = kit.panel("Not read", f'<ul class="tz-list" tabindex="0">{bad}</ul>') if bad else ""
     return f'<div class="tz-stack">{kit.panel("Answers", (table if good else "") + link, note)}{problems}</div>'
 
@@ -118,15 +118,16 @@ def _row(row: Row) -> str:
         return ""
     knows = '<span class="tz-badge bad">no</span>' if said.unknown else "yes"
     return (
-        f'<tr><td><img src="{image(row.picture, 56)}" alt=""></td><th scope="row">{esc(row.name)}</th>'
-        f'<td>{esc(said.label)}</td><td data-sort="{said.probability:.6f}">{percent(said.probability)}</td>'
+        f'<tr><td><img src="{image(row.picture, 56)}" alt=""></td><th scope="row">{kit.own(row.name)}</th>'
+        f'<td>{kit.own(said.label)}</td><td data-sort="{said.probability:.6f}">{percent(said.probability)}</td>'
         f'<td data-sort="{len(said.set):03}" title="{esc(", ".join(said.set))}">{_few(said.set)}</td>'
         f'<td data-sort="{said.novelty or 0:012.4f}">{knows}</td><td>{1000 * said.seconds:.0f}</td></tr>'
     )
 
 
 def _few(names: Sequence[str]) -> str:
-    return esc(", ".join(names)) if len(names) <= 3 else esc(f"{', '.join(names[:2])} and {len(names) - 2} more")
+    more = f" and {len(names) - 2} more" if len(names) > 3 else ""
+    return kit.own(", ".join(names[:2] if more else names)) + more
 
 
 def solved_html(found: dict[str, Any], label: str) -> str:

@@ -13,7 +13,7 @@ from zoo.bursts import burst, held
 from zoo.errors import BadUpload
 from zoo.store import Store
 from zoo.ui import kit
-from zoo.ui.kit import QUIET, esc, plural
+from zoo.ui.kit import QUIET, plural
 from zoo.ui.theme import HERE
 
 SCRIPT = (HERE / "camera.js").read_text()
@@ -58,6 +58,6 @@ def _said(text: str) -> tuple[str, list[bytes]]:
 def _held(counts: dict[str, int]) -> str:
     if not counts:
         return ""
-    listed = "".join(f"<li><b>{count}</b> {esc(name)}</li>" for name, count in counts.items())
+    listed = "".join(f"<li><b>{count}</b> {kit.own(name)}</li>" for name, count in counts.items())
     total = plural(sum(counts.values()), "picture")
     return f'<p class="tz-note">Taken so far, {total}:</p><ul class="tz-held">{listed}</ul>'

@@ -104,7 +104,7 @@ def heat(counts: Sequence[Sequence[int]], names: Sequence[str], *, choose: bool 
 
     With ``choose`` a cell that counts something is a button whose choice is "cell TRUTH SAID", by place.
     """
-    head = "".join(f'<th scope="col"><span>{esc(name)}</span></th>' for name in names)
+    head = "".join(f'<th scope="col" translate="no"><span>{esc(name)}</span></th>' for name in names)
     rows = []
     for truth, (name, row) in enumerate(zip(names, counts, strict=True)):
         total = sum(row) or 1
@@ -112,7 +112,7 @@ def heat(counts: Sequence[Sequence[int]], names: Sequence[str], *, choose: bool 
             _cell(count, count / total, truth == said, name, names[said], f"cell {truth} {said}" if choose else "")
             for said, count in enumerate(row)
         )
-        rows.append(f'<tr><th scope="row">{esc(name)}</th>{cells}</tr>')
+        rows.append(f'<tr><th scope="row" translate="no">{esc(name)}</th>{cells}</tr>')
     return (
         f'<div class="tz-scroll" tabindex="0"><table class="tz-heat"><caption class="tz-sr">Confusion matrix</caption>'
         f'<thead><tr><td class="corner"><small>truth ↓ said →</small></td>{head}</tr></thead>'

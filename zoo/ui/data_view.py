@@ -84,7 +84,7 @@ def _card(dataset: Dataset, pictures: Pictures | None, label: int) -> str:
         shown = members[np.linspace(0, len(members) - 1, min(SHOWN_PICTURES, len(members))).astype(int)]
         strip = kit.thumbnails(pictures, shown, [dataset.items[i].name for i in shown])
     return (
-        f'<div class="tz-class" data-class="{esc(name)}"><div><b>{esc(name)}</b><span>{count:,}'
+        f'<div class="tz-class" data-class="{esc(name)}"><div><b>{kit.own(name)}</b><span>{count:,}'
         f'<button type="button" data-edit="open" aria-expanded="false" aria-label="Edit the class {esc(name)}">Edit'
         f'</button></span></div><div class="tz-meter"><i style="width:{100 * count / most:.0f}%"></i></div>'
         f'<div class="tz-class-edit" hidden><input type="text" maxlength="100" value="{esc(name)}" '

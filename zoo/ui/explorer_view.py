@@ -82,12 +82,13 @@ def map_html(dataset: Dataset, pictures: Pictures, judged: Judged | None) -> str
     place = (judged.plane - low) / np.where(high > low, high - low, 1)
     dots = "".join(_dot(dataset, pictures, judged, int(i), place[i], thumb=n < DOTS // 5) for n, i in enumerate(chosen))
     legend = "".join(
-        f'<li style="--swatch:{_hue(label, len(dataset.classes))}">{esc(name)}</li>'
+        f'<li style="--swatch:{_hue(label, len(dataset.classes))}" translate="no">{esc(name)}</li>'
         for label, name in enumerate(dataset.classes[:24])
     )
     note = "Those that look alike to the backbone lie close. A ring marks what the probe tells wrong."
     shown = f"The {DOTS:,} hardest pictures. " if len(dataset) > DOTS else ""
-    body = f'<ul class="tz-legend">{legend}</ul><div class="tz-dots">{dots}<figure hidden></figure></div>'
+    drawn = f'<div class="tz-dots" role="img" aria-label="{esc(shown + note)}">{dots}<figure hidden></figure></div>'
+    body = f'<ul class="tz-legend">{legend}</ul>{drawn}'
     return kit.panel("The map", body, shown + note)
 
 
@@ -103,17 +104,17 @@ def _tile(dataset: Dataset, pictures: Pictures, judged: Judged | None, i: int, f
     return (
         f'<button type="button" role="option" aria-selected="false" tabindex="-1" data-file="{esc(file)}" '
         f'class="{"doubt" if doubt else ""}" title="{esc(item.name)}" aria-label="{esc(f"{item.name}, {label}")}">'
-        f'<img src="{kit.thumbnail(pictures, i)}" alt=""><b>{esc(label)}</b>{given}{doubt}</button>'
+        f'<img src="{kit.thumbnail(pictures, i)}" alt=""><b translate="no">{esc(label)}</b>{given}{doubt}</button>'
     )
 
 
 def _tools(dataset: Dataset, keys: dict[str, str]) -> str:
-    options = "".join(f'<option value="{esc(name)}">{esc(name)}</option>' for name in dataset.classes)
+    options = "".join(f'<option value="{esc(name)}" translate="no">{esc(name)}</option>' for name in dataset.classes)
     parts = "".join(
         f'<option value="{value}">{name}</option>'
         for value, name in (("train", "train"), ("val", "val"), ("test", "test"), ("", "let the split choose"))
     )
-    named = "".join(f"<span><kbd>{key}</kbd> {esc(name)}</span>" for key, name in keys.items())
+    named = "".join(f"<span><kbd>{key}</kbd> {kit.own(name)}</span>" for key, name in keys.items())
     return (
         '<div class="tz-ex-tools"><span class="tz-ex-count" aria-live="polite">Click or use the arrow keys to choose'
         f'</span><label>Label <select data-to="relabel">{options}</select></label>'

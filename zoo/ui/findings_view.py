@@ -64,10 +64,11 @@ def _group(dataset: Dataset, pictures: Pictures, group: tuple[int, ...], one: Fi
         item = dataset.items[i]
         going = " out" if one.fix.kind == "remove" and i in one.fix.pictures else ""
         where = f" · {esc(item.given)}" if item.given else ""
-        becomes = f" → {esc(dataset.classes[target[i]])}" if i in target else ""
+        becomes = f" → {kit.own(dataset.classes[target[i]])}" if i in target else ""
         cells.append(
             f'<figure class="{going}" title="{esc(item.name)}"><img src="{kit.thumbnail(pictures, i)}" '
-            f'alt="{esc(item.name)}"><figcaption>{esc(dataset.classes[item.label])}{where}{becomes}</figcaption></figure>'
+            f'alt="{esc(item.name)}"><figcaption>{kit.own(dataset.classes[item.label])}{where}{becomes}</figcaption>'
+            "</figure>"
         )
     rest = len(group) - SHOWN_IN_GROUP
     more = f"<span>+{rest}</span>" if rest > 0 else ""
@@ -120,4 +121,4 @@ def _wanted(curves: list[dict[str, Any]]) -> str:
 def _hoped(name: str, forecast: dict[str, Any]) -> str:
     low, high = forecast["interval"]
     cells = (f"{forecast['more']:,}", f"{100 * forecast['gain']:.1f}", f"{100 * low:.1f} – {100 * high:.1f}")
-    return f'<tr><th scope="row">{esc(name)}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+    return f'<tr><th scope="row" translate="no">{esc(name)}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'

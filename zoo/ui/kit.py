@@ -36,6 +36,11 @@ def esc(text: object) -> str:
     return safe
 
 
+def own(text: object) -> str:
+    """As ``esc``, for a person's own words (a class, a file, a note), which no language of the page changes."""
+    return f'<bdi translate="no">{esc(text)}</bdi>'
+
+
 @dataclass(frozen=True, kw_only=True)
 class Seat:
     """What one browser remembers across reloads: ids only, because a browser's memory can be forged."""
@@ -104,7 +109,7 @@ def masthead() -> str:
         "<p>Drop in pictures, see which pretrained network fits them, and leave with a classifier you can trust.</p>"
         '</div><a class="tz-guide" href="guide/data">Guide</a>'
         '<button type="button" class="tz-ask" data-tour="1" aria-label="Tour of the words">?</button>'
-        f"{languages()}</header>"
+        f'{languages()}</header><p class="tz-sr" id="tz-told" role="status" translate="no"></p>'
     )
 
 
@@ -199,7 +204,7 @@ def thumbnails(pictures: Pictures, indices: Iterable[int], names: Sequence[str])
         f'<img src="{thumbnail(pictures, int(index))}" alt="{esc(name)}" title="{esc(name)}">'
         for index, name in zip(indices, names, strict=True)
     )
-    return f'<div class="tz-strip">{"".join(cells)}</div>'
+    return f'<div class="tz-strip" translate="no">{"".join(cells)}</div>'
 
 
 def strip(pictures: Sequence[Picture], names: Sequence[str], side: int = 112) -> str:
@@ -208,7 +213,7 @@ def strip(pictures: Sequence[Picture], names: Sequence[str], side: int = 112) ->
         f'<img src="{image(picture, side)}" alt="{esc(name)}" title="{esc(name)}">'
         for picture, name in zip(pictures, names, strict=True)
     )
-    return f'<div class="tz-strip">{"".join(cells)}</div>'
+    return f'<div class="tz-strip" translate="no">{"".join(cells)}</div>'
 
 
 def buttons(pictures: Sequence[Picture], names: Sequence[str], choices: Sequence[str]) -> str:
