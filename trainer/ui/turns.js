@@ -25,3 +25,14 @@ document.addEventListener('click', event => {
   const title = [...document.querySelectorAll('.tz-screen h2, .tz-screen h3, .tz-screen button')].find(one => one.getClientRects().length);
   if (title) { title.tabIndex = title.matches('button') ? 0 : -1; title.focus(); }
 });
+// For those who hear the page: how far long work is, and what is next when it is done; every few seconds at most.
+let told = null;
+setInterval(() => {
+  const seen = what => [...document.querySelectorAll(what)].filter(one => one.getClientRects().length).map(one => one.textContent);
+  const now = (seen('.tz-progress span').join('. ') || seen('.tz-next-text p').join(' ')).trim(), region = document.getElementById('tz-told');
+  if (told !== null && told !== now && region) region.textContent = now;
+  told = now;
+}, 4000);
+document.addEventListener('click', event => {
+  if (event.target.closest('[data-language]')) document.getElementById('tz-told').textContent = told = '';
+});
