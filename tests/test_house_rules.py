@@ -159,3 +159,30 @@ def test_this_python_has_what_the_requirements_ask_for() -> None:
     for name in ("requirements.txt", "tests/requirements.txt"):
         for requirement, _ in requirements(name).values():
             assert requirement.specifier.contains(version(requirement.name), prereleases=True), str(requirement)
+
+
+def test_no_pickle_is_read_and_no_code_of_others_is_run() -> None:
+    assert [f"{name}:{line}: {what}" for name, tree in code() for line, what in unsafe(tree)] == []
+    bad = "torch.load(x); np.load(y, allow_pickle=True); f(trust_remote_code=True); pickle.loads(z); eval(a)"
+    assert len(list(unsafe(ast.parse(f"import dill; {bad}")))) == 6
+
+
+def unsafe(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Where code reads what may run code."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names]
+            if {name.partition(".")[0] for name in names} & {"dill", "cloudpickle", "joblib", "shelve", "marshal"}:
+                yield node.lineno, ast.unparse(node)
+        if not isinstance(node, ast.Call):
+            continue
+        called, said = ast.unparse(node.func), {one.arg: ast.unparse(one.value) for one in node.keywords}
+        wrong = (
+            (called == "torch.load" and said.get("weights_only") != "True")
+            or (called in ("np.load", "numpy.load") and said.get("allow_pickle") != "False")
+            or said.get("trust_remote_code", "False") != "False"
+            or called.startswith("pickle.")
+            or called in ("eval", "exec", "torch.hub.load")
+        )
+        if wrong:
+            yield node.lineno, ast.unparse(node)[:100]

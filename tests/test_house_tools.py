@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,3 +35,16 @@ def test_imports_run_one_way() -> None:
 @pytest.mark.slow
 def test_every_type_holds() -> None:
     run("-m", "mypy")
+
+
+def test_the_container_is_built_as_it_should_be() -> None:
+    hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
+    assert hadolint, "pip install -r tests/requirements.txt"
+    done = subprocess.run([hadolint, "Dockerfile"], cwd=TOP, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_nothing_that_is_installed_has_a_known_fault() -> None:
+    run("-m", "pip_audit", "-r", "requirements.txt")
