@@ -37,7 +37,7 @@ SCRIPT = HERE / "language.js"
 
 SILENT = (
     *("zoo/__main__.py", "trainer/__main__.py", "trainer/commands.py", "zoo/command.py", "zoo/settings.py"),
-    *("zoo/ui/api.py", "trainer/ui/api.py", "trainer/ui/api_runs.py", "zoo/ui/guard.py"),
+    *("zoo/ui/api.py", "trainer/ui/api.py", "trainer/ui/api_runs.py", "zoo/ui/guard.py", "zoo/ui/civil.py"),
     *("zoo/ui/theme.py", "zoo/ui/door.py"),
     *("zoo/reporting.py", "trainer/report.py", "trainer/card.py", "trainer/cardwords.py", "zoo/ui/language.py"),
     *("trainer/takeaway/", "trainer/certificate.py", "trainer/onefile.py", "zoo/hub_child.py", "zoo/intake_child.py"),
