@@ -32,11 +32,12 @@ STORE = 80_000_000  # bytes, the least Ray takes
 PATIENCE = 60.0  # seconds for a node to be there
 NEED = find_spec("ray") is None
 needs_ray = pytest.mark.skipif(NEED, reason='Ray is not installed: pip install "ray[train]" to test the cluster')
-QUICK = {  # a dead node is noticed in seconds
+QUICK = {  # a dead node, which refuses connections, is noticed in seconds; one that is merely slow is waited for
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
-    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_timeout_ms": "20000",
     "RAY_health_check_failure_threshold": "3",
+    "RAY_worker_niceness": "0",  # Ray's own 15 lets whatever else this machine does go first
 }
 
 
@@ -66,9 +67,14 @@ class Node:
 
 
 class Nodes:
-    """A cluster of single-core nodes, one at the start for the head and one more."""
+    """A cluster of single-core nodes, one at the start for the head and one more.
 
-    def __init__(self, cpus: int = 1) -> None:
+    Args:
+        home: the studio's home that all nodes share, as runs need it; None where each has a disk of its own.
+    """
+
+    def __init__(self, cpus: int = 1, home: Path | None = None) -> None:
+        self.home = home
         self.folder = Path(tempfile.mkdtemp(prefix="rn", dir="/tmp"))  # short: sockets have long names
         self.token = self.folder / "token"
         self.token.touch(mode=0o600)
@@ -94,6 +100,10 @@ class Nodes:
     @property
     def head(self) -> Node:
         return self.nodes[0]
+
+    def home_of(self, name: str) -> Path:
+        """The studio's home as the node ``name`` sees it."""
+        return self.home or self.folder / "homes" / name
 
     def add(self, cpus: int = 1) -> Node:
         """One more node."""
@@ -125,7 +135,7 @@ class Nodes:
             **QUICK,
             MARK: name,
             "PYTHONPATH": str(TOP),
-            "STUDIO_HOME": str(self.folder / "homes" / name),  # each node has a disk of its own
+            "STUDIO_HOME": str(self.home_of(name)),
             "OMP_NUM_THREADS": "1",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.token),

@@ -7,9 +7,10 @@ node a shard prefers follows from its content alone, so that each backbone finds
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -152,11 +153,12 @@ def joined(settings: Settings) -> Iterator[Nodes | None]:
         return
     ray = cluster.join(settings)
     nodes = Nodes(settings.home, read_json(speeds_of(Store(settings.home))) or {})
-    try:
-        yield nodes
-    finally:
-        write_json(speeds_of(Store(settings.home)), nodes.speeds)
-        ray.shutdown()
+    with redirect_stdout(sys.stderr):  # where Ray tells of lost nodes, of which no program asked
+        try:
+            yield nodes
+        finally:
+            write_json(speeds_of(Store(settings.home)), nodes.speeds)
+            ray.shutdown()
 
 
 def machines(settings: Settings) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,23 @@ import pytest
 
 from tests.conftest import PictureFolder
 from tests.ray_nodes import TOP, Nodes, cluster, needs_ray
+from tests.ray_nodes import Node as RayNode
 from tests.zoo.test_sources import TINY, give_weights
 from zoo import sources
 from zoo.backbone import stack
 from zoo.carried import Carried, Originals
+from zoo.compare import Question, compare
 from zoo.errors import BadPlan, BadUpload
 from zoo.features import Extractor
 from zoo.intake import intake
 from zoo.node_work import Errand, Proof, batches_of, featured, weights_of
 from zoo.nodes import Node, joined, parted
 from zoo.pictures import SIDE, Pictures
+from zoo.runtime import fingerprint
 from zoo.settings import Settings
-from zoo.store import Store
+from zoo.store import Store, write_json
 
+SMALL = Path(__file__).parent / "small_nodes.py"
 TIMES = {"ms_per_picture", "torch_ms_per_picture", "seconds"}  # of a row; all else must be equal
 
 __all__ = ["cluster"]
@@ -85,35 +88,47 @@ def test_a_cluster_that_is_not_named_is_said_in_one_line(settings: Settings) -> 
 
 @pytest.mark.slow
 @needs_ray
-def test_rows_over_two_nodes_are_those_of_this_machine_also_when_a_node_is_lost(
-    picture_folder: PictureFolder, settings: Settings, cluster: Nodes
+def test_rows_over_two_nodes_are_those_of_this_machine_also_when_a_node_is_lost_in_the_middle(
+    picture_folder: PictureFolder, store: Store, settings: Settings, cluster: Nodes
 ) -> None:
-    names = [f"timm/{name}" for name in TINY[:2]]
+    question = Question(backbones=tuple(f"timm/{name}" for name in TINY[:2]), fresh=True)
     for name in TINY[:2]:
         give_weights(settings, name)
-    asked = ("compare", str(picture_folder(3, 60)), "--json", "--backbones", *names)
-    here = _rows(_zoo(*asked, home=settings.home))
-    there = _zoo(*asked, "--fresh", "--engine", "ray", home=settings.home, **cluster.environment)
-    assert _rows(there) == here
-    kept = [sorted((cluster.folder / "homes").glob(f"{node.name}/carried/*/originals/*/*")) for node in cluster.nodes]
-    assert all(kept)  # both had some
-    assert json.loads((settings.home / "nodes" / "speeds.json").read_text())
-
-    lost = threading.Thread(target=_kill_at_work, args=(cluster, settings.home))
+    none_pays = {"saved": 0.0, "cost": 1.0, "how": None}  # so that torch runs them here and there
+    write_json(store.root / "engines" / f"machine-{fingerprint(settings.threads)}.json", none_pays)
+    datasets = [intake(picture_folder(3, 40, name=f"some{seed}", seed=seed), store, settings) for seed in (0, 1)]
+    here = [list(compare(dataset, question, store, settings))[-1].as_json() for dataset in datasets]
+    over = threading.Event()
+    lost = threading.Thread(target=_kill_at_work, args=(cluster, {item.sha for item in datasets[1].items}, over))
     lost.start()
-    again = _zoo(*asked, "--fresh", "--engine", "ray", home=settings.home, **cluster.environment)
+    line = [sys.executable, str(SMALL), str(settings.home), *question.backbones, *(one.id for one in datasets)]
+    own = os.environ | cluster.environment | {"PYTHONPATH": str(TOP)}
+    done = subprocess.run(line, cwd=TOP, env=own, capture_output=True, text=True, check=False)
+    over.set()
     lost.join()
-    assert len([node for node in cluster.nodes if node.process.poll() is None]) == 1
-    assert _rows(again) == here
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert cluster.nodes[1].process.poll() is not None, "it was lost while its first pictures came"
+    there = json.loads(done.stdout)
+    assert [_rows(one["found"]) for one in there] == [_rows(one) for one in here]
+    kept = {node.address: len(list(_originals(cluster, node).glob("*/*"))) for node in cluster.nodes}
+    assert set(there[0]["sent"]) == set(kept), "both had some"
+    head = cluster.head.address
+    assert sum(one["sent"][head] for one in there) == kept[head], "no picture was sent twice"
+    assert json.loads((settings.home / "nodes" / "speeds.json").read_text())
+    cluster.restore()
 
 
-def _kill_at_work(cluster: Nodes, home: Path) -> None:
-    """Take the second node away once features have begun to come."""
-    before = len(list((home / "features").glob("*/*/sha.npy")))
-    until = time.monotonic() + 60
-    while time.monotonic() < until and len(list((home / "features").glob("*/*/sha.npy"))) < before + 2:
-        time.sleep(0.05)
-    cluster.nodes[1].kill()
+def _originals(cluster: Nodes, node: RayNode) -> Path:
+    return cluster.home_of(node.name) / "carried" / node.address / "originals"
+
+
+def _kill_at_work(cluster: Nodes, shas: set[str], over: threading.Event) -> None:
+    """Take the second node away once the first of these pictures has come there, with most still to be looked at."""
+    folder = _originals(cluster, cluster.nodes[1])
+    while not over.wait(0.02):
+        if not shas.isdisjoint(path.name for path in folder.glob("*/*")):
+            cluster.nodes[1].kill()
+            return
 
 
 def _zoo(*command: str, home: Path, **more: str) -> subprocess.CompletedProcess[str]:
@@ -128,7 +143,6 @@ def _zoo(*command: str, home: Path, **more: str) -> subprocess.CompletedProcess[
     )
 
 
-def _rows(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout)
-    return [{name: value for name, value in row.items() if name not in TIMES} for row in found["backbones"]]
+def _rows(found: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = json.loads(json.dumps(found["backbones"]))
+    return [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
