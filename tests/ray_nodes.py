@@ -71,10 +71,11 @@ class Nodes:
 
     Args:
         home: the studio's home that all nodes share, as runs need it; None where each has a disk of its own.
+        bound: let each node run on one core of this machine, in turn.
     """
 
-    def __init__(self, cpus: int = 1, home: Path | None = None) -> None:
-        self.home = home
+    def __init__(self, cpus: int = 1, home: Path | None = None, bound: bool = False) -> None:
+        self.home, self.bound = home, bound
         self.folder = Path(tempfile.mkdtemp(prefix="rn", dir="/tmp"))  # short: sockets have long names
         self.token = self.folder / "token"
         self.token.touch(mode=0o600)
@@ -127,6 +128,19 @@ class Nodes:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @contextlib.contextmanager
+    def _core(self) -> Iterator[None]:
+        """What is started meanwhile has one core, if nodes are bound: every thread of it and every child."""
+        if not self.bound:
+            yield
+            return
+        every = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {sorted(every)[len(self.nodes) % len(every)]})
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, every)
+
     def _start(self, cpus: int, *more: str) -> Node:
         name = f"{self.folder.name}-{len(self.nodes)}-{secrets.token_hex(3)}"
         address = LOOPBACK.format(2 + len(self.nodes))
@@ -143,7 +157,7 @@ class Nodes:
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         }
         ports = [f"--{name}=0" for name in ("min-worker-port", "max-worker-port")]
-        with told.open("wb") as log:
+        with told.open("wb") as log, self._core():
             process = subprocess.Popen(
                 [
                     *(*START, *more, *ports, f"--node-ip-address={address}", f"--num-cpus={cpus}", "--num-gpus=0"),

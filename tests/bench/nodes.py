@@ -17,12 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.ray_nodes import Node, Nodes  # noqa: E402
+from tests.ray_nodes import Nodes  # noqa: E402
 from zoo import sources  # noqa: E402
 from zoo.compare import EMBEDDED  # noqa: E402
 from zoo.dataset import Dataset  # noqa: E402
@@ -55,9 +54,7 @@ def main() -> None:
 
 def measured(count: int, warm: Dataset, data: Dataset, store: Store, settings: Settings) -> float:
     """Wall seconds of all features of ``data`` over ``count`` fresh nodes."""
-    with Nodes() as cluster:
-        for core, node in enumerate(cluster.nodes):
-            bind(node, core)
+    with Nodes(bound=True) as cluster:
         while len(cluster.nodes) > count:
             cluster.nodes.pop().kill()
         named = replace(settings, engine="ray", cluster=cluster.address, cluster_token=cluster.token)
@@ -77,12 +74,6 @@ def measured(count: int, warm: Dataset, data: Dataset, store: Store, settings: S
             spent = time.perf_counter() - begun
             print(f"{count} node(s): {spent:.1f} s; pictures sent: {nodes.sent(data.id)}", flush=True)
             return spent
-
-
-def bind(node: Node, core: int) -> None:
-    """Let a node, and the processes that it starts from here on, run on one core."""
-    for pid in node.pids():
-        psutil.Process(pid).cpu_affinity([core % (psutil.cpu_count() or 1)])
 
 
 if __name__ == "__main__":
