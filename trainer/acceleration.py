@@ -47,7 +47,8 @@ def accelerator_for(plan: Plan, folder: Path) -> Accelerator:
     )
     if plan.tracker != "none":
         told = {name: value for name, value in plan.as_json().items() if value is not None}
-        accelerator.init_trackers("transfer-zoo", config=told)
+        again = {"name": folder.name, "resume": "allow", "embed": False}  # a resumed run goes on with its curves
+        accelerator.init_trackers("transfer-zoo", config=told, init_kwargs={"trackio": again})
     return accelerator
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import drawn
+from trainer.acceleration import EARNS, compiles
 from trainer.augmentation import Augmentation, preview
 from trainer.events import Epoch, Event, Started, Step, Stopped
 from trainer.finetune import finetune
@@ -193,3 +194,43 @@ def test_an_unfitting_knob_is_said_before_training(
     monkeypatch.setattr("trainer.acceleration.find_spec", lambda name: None)
     with pytest.raises(BadPlan, match="trackio is not installed"):
         train(tracker="trackio")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tracker", ["tensorboard", "trackio"])
+def test_a_tracker_is_told_every_loss_and_a_resumed_run_goes_on_with_its_curve(
+    train: Callable[..., Trained], tracker: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path_factory.mktemp("trackio")))
+    first = train(stop_at=2, epochs=1, tracker=tracker)
+    second = train(again=first)
+    told = {step.step: step.loss for step in first.of(Step) + second.of(Step)}
+    assert len(told) == second.of(Started)[0].steps
+    assert noted(tracker, first.job.folder) == pytest.approx(told, rel=1e-5)
+
+
+def test_torch_compiles_where_a_run_is_long_enough_to_earn_it_or_a_person_says_so(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, none = replace(job.plan, compile="yes"), replace(job.plan, compile="no")
+    assert not compiles(job.plan, 10 * EARNS, "cpu"), "a CPU never earns it by itself"
+    assert not compiles(job.plan, EARNS - 1, "cuda")
+    assert not compiles(none, 10 * EARNS, "cuda")
+    monkeypatch.setattr("trainer.acceleration.which", lambda name: f"/bin/{name}")
+    assert compiles(wanted, 1, "cpu")
+    monkeypatch.setattr("trainer.acceleration.which", lambda name: None)
+    with pytest.raises(BadPlan, match="C\\+\\+ compiler"):
+        compiles(wanted, 1, "cpu")
+
+
+def noted(tracker: str, folder: Path) -> dict[int, float]:
+    """Training losses by step, as the tracker's own reader has them."""
+    if tracker == "trackio":
+        from trackio.sqlite_storage import SQLiteStorage
+
+        rows = SQLiteStorage.get_metric_values("transfer-zoo", folder.name, "train/loss")
+        return {row["step"]: row["value"] for row in rows}
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (place,) = {path.parent for path in folder.glob("tracker/transfer-zoo/events.*")}
+    return {event.step: event.value for event in EventAccumulator(str(place)).Reload().Scalars("train/loss")}

@@ -27,7 +27,7 @@ SMALL = (str(HERE / "small_worker.py"),)
 @pytest.mark.slow
 def test_two_slots_take_two_runs_and_the_most_urgent_of_those_that_wait_goes_next(runs: Runs) -> None:
     both = Runs(runs.store, replace(runs.settings, slots=2), SUPERVISE)
-    a, b = both.start(small_plan(200, ms=50)), both.start(small_plan(200, ms=50))
+    a, b = both.start(small_plan(200, ms=500)), both.start(small_plan(200, ms=500))
     until(lambda: both.read(a).step and both.read(b).step)
     plain, moved, urgent = both.start(small_plan(3)), both.start(small_plan(3)), both.start(small_plan(3), priority=2)
     assert both.read(plain).message == "Waiting for its turn: 1 before it."
@@ -41,6 +41,8 @@ def test_two_slots_take_two_runs_and_the_most_urgent_of_those_that_wait_goes_nex
     began = {one: both.read(one).started or 0 for one in (moved, urgent, plain)}
     assert sorted(began, key=lambda one: began[one]) == [moved, urgent, plain]
     assert both.read(b).state == "running", "it was left alone in its own slot"
+    both.stop(b)
+    until(lambda: not both.read(b).active)
 
 
 def test_cards_are_shared_out_one_a_run_and_several_to_a_run_of_several_processes(
