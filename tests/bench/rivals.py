@@ -3,9 +3,10 @@
 Rivals start from the same weights and are given every picture outside the test part: fastai's vision_learner with
 fine_tune, and transformers' Trainer with AutoTrain's defaults (rival_fastai.py and rival_trainer.py, each a process of
 its own). The studio's are `python -m trainer fit` in empty homes, reading the pictures included: its own choice
-(--strategy auto), last_blocks, and all layers for five passes. Every split (--seeds) has a test part of its own;
-answers to all of them are pooled, and differences are resampled by groups of pictures. CPU seconds are those of all
-processes, of which the machine's other work changes little. What is in --home is not run again.
+(--strategy auto, a comparison first), a linear head without one, last_blocks, and all layers for five passes. Every
+split (--seeds) has a test part of its own; answers to all of them are pooled, and differences are resampled by groups
+of pictures. CPU seconds are those of all processes, of which the machine's other work changes little. What is in --home
+is not run again.
 
     python tests/bench/rivals.py DATA [DATA ...] [--seeds N] [--limit N] [--backbone ID] [--home DIR]
         [--only NAME ...] [--epochs N] [--python PYTHON_WITH_FASTAI]
@@ -34,9 +35,15 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
 sys.path.insert(0, str(ROOT))
 
-OURS = {"auto": ("auto",), "last_blocks": ("last_blocks",), "full": ("full", "--epochs", "5")}
+OURS = {"auto": ("auto",), "head": ("linear_head",), "last_blocks": ("last_blocks",), "full": ("full", "--epochs", "5")}
 RIVALS = {"fastai": 3, "trainer": 3}  # passes: AutoTrain's default, and as many after fastai's frozen one
-CLAIMS = (("auto", "fastai", 1 / 10), ("auto", "trainer", 1 / 5), ("last_blocks", "full", 1 / 3))
+CLAIMS = (
+    ("auto", "fastai", 1 / 10),
+    ("auto", "trainer", 1 / 5),
+    ("head", "fastai", 1 / 10),
+    ("head", "trainer", 1 / 5),
+    ("last_blocks", "full", 1 / 3),
+)
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 
 
