@@ -114,7 +114,7 @@ class Classifier:
         return softmax(logits(self._network, rows))
 
     def _novelty(self, rows: NDArray[np.float32]) -> list[float | None]:
-        """Distance to the nearest class, 1 at the threshold; None without a gate that was calibrated."""
+        """The gate's distance, 1 at its threshold; None without a gate that was calibrated."""
         if self._gate is None or not np.isfinite(self._gate.threshold):
             return [None] * len(rows)
         return [float(gap / self._gate.threshold) for gap in self._gate.distance(rows)]

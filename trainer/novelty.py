@@ -1,13 +1,14 @@
 """Does a picture look like anything the classifier was trained on?
 
 The gate is a Mahalanobis distance to the nearest class mean under one shrunk covariance (Lee et al., NeurIPS 2018;
-Ledoit & Wolf 2004), on L2-normalised features.
+Ledoit & Wolf 2004), less what the class that speaks loudest says: the highest score of a ridge regression onto the
+classes. Each finds strangers that the other lets through. All on L2-normalised features.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -19,6 +20,9 @@ from zoo.probe import unit
 
 ACCEPT = 0.95  # share of familiar pictures the gate lets through
 LEAST = 1e-6  # share of the largest variance below which a direction is left out
+EVERY = 4  # one picture in so many is kept from a first fit, to see how much distances and scores of new ones vary
+
+Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -27,21 +31,25 @@ class Gate:
 
     Attributes:
         means: (C, k) class means in whitened coordinates; whiten: (D, k).
+        voice: (D, C) and offset: (C,) what each class says for a picture, in units of distance, at most about 0.
         threshold: distance that 95 % of the calibration pictures stay below; infinite where there were too few.
     """
 
     means: NDArray[np.float32]
     whiten: NDArray[np.float32]
+    voice: NDArray[np.float32]
+    offset: NDArray[np.float32]
     threshold: float
 
-    def distance(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(N,) Mahalanobis distance of raw features (N, D) to the nearest class mean."""
-        rows, means = unit(x) @ self.whiten.astype(np.float64), self.means.astype(np.float64)
-        gaps = (rows**2).sum(axis=1)[:, None] + (means**2).sum(axis=1) - 2 * rows @ means.T  # (N, C)
-        return np.asarray(np.sqrt(np.maximum(gaps.min(axis=1), 0)))
+    def distance(self, x: NDArray[np.float32]) -> Doubles:
+        """(N,) of raw features (N, D): to the nearest class mean, and how little the loudest class says for it."""
+        rows = unit(x).astype(np.float64)
+        said = rows @ self.voice.astype(np.float64) + self.offset
+        far = _to_nearest(rows @ self.whiten.astype(np.float64), self.means)
+        return np.asarray(np.maximum(far - said.max(axis=1), 0))
 
     def save(self, path: Path) -> None:
-        np.savez(path, allow_pickle=False, means=self.means, whiten=self.whiten, threshold=np.array(self.threshold))
+        np.savez(path, allow_pickle=False, **vars(self) | {"threshold": np.array(self.threshold)})
 
     @classmethod
     def load(cls, path: Path) -> Gate | None:
@@ -54,7 +62,10 @@ class Gate:
             return None
         try:
             with np.load(path, allow_pickle=False) as stored:
-                return cls(stored["means"], stored["whiten"], float(stored["threshold"]))
+                whiten = stored["whiten"]
+                silent = {"voice": np.zeros((len(whiten), 1), np.float32), "offset": np.zeros(1, np.float32)}
+                voice, offset = (stored[name] if name in stored else silent[name] for name in silent)  # older: none
+                return cls(stored["means"], whiten, voice, offset, float(stored["threshold"]))
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise BadClassifier(f"{path.name} of this classifier is damaged.", "Export it again.") from error
 
@@ -64,15 +75,62 @@ def fit_gate(x: NDArray[np.float32], y: NDArray[np.int64], calibration: NDArray[
 
     Directions that hold less than a millionth of the variance are left out.
     """
-    rows = unit(x)
+    rows = unit(x).astype(np.float64)
+    means, whiten = _nearness(rows, y, classes)
+    voice, offset = _voices(rows, y, classes)
+    share = _exchange(rows, y, classes)
+    parts = {"means": means, "whiten": whiten, "voice": share * voice, "offset": share * (offset - 1)}
+    gate = Gate(**{name: part.astype(np.float32) for name, part in parts.items()}, threshold=math.inf)
+    if len(calibration) < math.ceil(1 / (1 - ACCEPT)):
+        return gate
+    return replace(gate, threshold=float(np.quantile(gate.distance(calibration), ACCEPT)))
+
+
+def _nearness(rows: Doubles, y: NDArray[np.int64], classes: int) -> tuple[Doubles, Doubles]:
+    """(C, k) class means in whitened coordinates, and (D, k) what whitens."""
     means = np.stack(
         [rows[y == label].mean(axis=0) if (y == label).any() else rows.mean(axis=0) for label in range(classes)]
     )
     whiten = _whitening(rows - means[y])
-    gate = Gate((means @ whiten).astype(np.float32), whiten.astype(np.float32), math.inf)
-    if len(calibration) < math.ceil(1 / (1 - ACCEPT)):
-        return gate
-    return Gate(gate.means, gate.whiten, float(np.quantile(gate.distance(calibration), ACCEPT)))
+    return means @ whiten, whiten
+
+
+def _to_nearest(rows: Doubles, means: NDArray[np.floating]) -> Doubles:
+    """(N,) distance of whitened ``rows`` (N, k) to the nearest of ``means`` (C, k)."""
+    middle = means.astype(np.float64)
+    gaps = (rows**2).sum(axis=1)[:, None] + (middle**2).sum(axis=1) - 2 * rows @ middle.T  # (N, C)
+    return np.asarray(np.sqrt(np.maximum(gaps.min(axis=1), 0)))
+
+
+def _voices(rows: Doubles, y: NDArray[np.int64], classes: int) -> tuple[Doubles, Doubles]:
+    """(D, C) weights and (C,) biases of a ridge regression onto 1 for a picture's own class and 0 for the others.
+
+    The penalty is the mean of the variances: strong, so that what is said dies away beside the classes.
+    """
+    n, d = rows.shape
+    mean, hot = rows.mean(axis=0), np.eye(classes)[y]
+    centred, share = rows - mean, hot.mean(axis=0)
+    penalty = max(float((centred**2).sum()) / d, 1e-12)
+    if n < d:
+        weight = centred.T @ np.linalg.solve(centred @ centred.T + penalty * np.eye(n), hot - share)
+    else:
+        weight = np.linalg.solve(centred.T @ centred + penalty * np.eye(d), centred.T @ (hot - share))
+    return weight, share - mean @ weight
+
+
+def _exchange(rows: Doubles, y: NDArray[np.int64], classes: int) -> float:
+    """How much distance one of a score is worth: on pictures neither fit saw, both then vary alike. 0 for too few."""
+    turn = np.zeros(len(y), dtype=np.int64)
+    for label in np.unique(y):
+        mine = np.flatnonzero(y == label)
+        turn[mine] = np.arange(len(mine)) % EVERY
+    known, new = turn > 0, turn == 0
+    if known.sum() < 2 or new.sum() < 2:
+        return 0.0
+    (means, whiten), (voice, offset) = (fit(rows[known], y[known], classes) for fit in (_nearness, _voices))
+    far = _to_nearest(rows[new] @ whiten, means).std()
+    said = (rows[new] @ voice + offset).max(axis=1).std()
+    return float(far / said) if said > 1e-9 else 0.0
 
 
 def _whitening(residuals: NDArray[np.float64]) -> NDArray[np.float64]:

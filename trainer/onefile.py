@@ -109,6 +109,8 @@ def answering(model: nn.Module, prepared: Preprocessing, known: Gate | None) -> 
         whiten: torch.Tensor
         middle: torch.Tensor
         means: torch.Tensor
+        voice: torch.Tensor
+        offset: torch.Tensor
 
         def __init__(self) -> None:
             super().__init__()
@@ -121,6 +123,8 @@ def answering(model: nn.Module, prepared: Preprocessing, known: Gate | None) -> 
                 self.register_buffer("whiten", torch.from_numpy(known.whiten))
                 self.register_buffer("middle", torch.from_numpy(middle))
                 self.register_buffer("means", torch.from_numpy(known.means - middle))
+                self.register_buffer("voice", torch.from_numpy(known.voice))
+                self.register_buffer("offset", torch.from_numpy(known.offset))
 
         def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
             x = (pixels.float() - self.mean) / self.std
@@ -130,10 +134,11 @@ def answering(model: nn.Module, prepared: Preprocessing, known: Gate | None) -> 
             return (sure, rows[0]) if known is None else (sure, self.novelty(rows), rows[0])
 
         def novelty(self, rows: torch.Tensor) -> torch.Tensor:
-            """Distance to the nearest class, 1 at the threshold."""
+            """``Gate.distance``, 1 at the threshold."""
             assert known is not None
-            length = (rows * rows).sum(dim=1, keepdim=True).sqrt().clamp(min=1e-30)
-            gaps = (rows / length) @ self.whiten - self.middle - self.means  # (C, k)
-            return (gaps * gaps).sum(dim=1).min().sqrt() / known.threshold
+            rows = rows / (rows * rows).sum(dim=1, keepdim=True).sqrt().clamp(min=1e-30)
+            gaps = rows @ self.whiten - self.middle - self.means  # (C, k)
+            said = (rows @ self.voice + self.offset).max()
+            return ((gaps * gaps).sum(dim=1).min().sqrt() - said).clamp(min=0) / known.threshold
 
     return Answering().cpu().eval()

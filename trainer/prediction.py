@@ -19,7 +19,7 @@ class Prediction:
         top: every class with its calibrated probability, likeliest first, at most ten.
         set: classes one of which is right 9 times of 10; all of them where calibration was too small to say.
         unknown: it looks like nothing the classifier was trained on.
-        novelty: distance to the nearest class, 1 at the gate's threshold; None without a gate.
+        novelty: the gate's distance, 1 at its threshold; None without a gate.
     """
 
     label: str

@@ -1,8 +1,7 @@
 """Does it know what it does not know? Each class in turn is kept from two detectors, and its pictures shown to them.
 
-The gate (Mahalanobis distance) and the autoencoder learn the other classes from frozen features, as if this one had
-never existed; a detector is good if the pictures of the missing class are newer to it than test pictures of the others.
-AUROC is the share of such pairs it orders rightly: 0.5 is a coin toss.
+The gate and the autoencoder learn the other classes from frozen features, as if this one had never existed; a detector
+is good if the pictures of the missing class are newer to it than test pictures of the others. AUROC is the share of such pairs it orders rightly: 0.5 is a coin toss.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ Detector = Callable[[Rows, Ints, Rows], NDArray[np.float64]]
 
 
 def by_gate(known: Rows, y: Ints, shown: Rows) -> NDArray[np.float64]:
-    """(M,) distance of ``shown`` to the nearest class of ``known``."""
+    """(M,) distance of ``shown`` by a gate that learned ``known``."""
     _, member = np.unique(y, return_inverse=True)
     return fit_gate(known, member, known[:0], int(member.max()) + 1).distance(shown)
 

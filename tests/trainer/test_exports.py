@@ -125,7 +125,7 @@ def test_without_torch_the_answer_is_the_same_and_made_ready_once(tiny: Order) -
 @pytest.mark.slow
 def test_what_only_torch_can_answer_is_answered_by_a_process_of_its_own(tiny: Order) -> None:
     picture = read_picture(tiny.proof.pictures[0])
-    child = answering.Child(tiny.classifier, tiny.store.root)
+    child = answering.Child(tiny.classifier, tiny.store.root, 1)
     said = child.predict([picture])[0]
     how = Classifier.load(tiny.classifier).preprocessing
     seen = child.inside(fit(picture, how), 0)

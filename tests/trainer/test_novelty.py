@@ -10,6 +10,7 @@ import pytest
 from tests.trainer.test_head import clouds
 from trainer.novelty import Gate, fit_gate
 from zoo.errors import BadClassifier
+from zoo.probe import unit
 
 
 def test_the_gate_lets_familiar_pictures_through_and_stops_others(tmp_path: Path) -> None:
@@ -21,6 +22,18 @@ def test_the_gate_lets_familiar_pictures_through_and_stops_others(tmp_path: Path
     assert 0.9 < (loaded.distance(clouds(1000, 4, 2)[0]) <= loaded.threshold).mean() < 0.99
     strange = np.random.default_rng(5).normal(size=(200, 60)).astype(np.float32) * 3
     assert (loaded.distance(strange) > loaded.threshold).mean() > 0.95
+
+
+def test_a_gate_that_was_saved_without_what_classes_say_goes_by_nearness_alone(tmp_path: Path) -> None:
+    x, y = clouds(200, 4, 0)
+    gate = fit_gate(x, y, x[:30], 4)
+    np.savez(tmp_path / "gate.npz", means=gate.means, whiten=gate.whiten, threshold=np.array(9.0))
+    older = Gate.load(tmp_path / "gate.npz")
+    assert older is not None and older.threshold == 9
+    near = ((unit(x) @ gate.whiten)[:, None] - gate.means) ** 2
+    assert older.distance(x) == pytest.approx(np.sqrt(near.sum(axis=2).min(axis=1)), rel=1e-3)
+    between = (x[y == 0][:20] + x[y == 1][:20]) / 2  # no class speaks for them as for its own
+    assert (gate.distance(between) - older.distance(between)).mean() > (gate.distance(x) - older.distance(x)).mean()
 
 
 def test_too_few_calibration_pictures_leave_the_gate_open() -> None:
