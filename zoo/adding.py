@@ -37,7 +37,7 @@ def add(
     with at_desk(store, settings, on_progress) as desk:
         more = gather(source, desk, columns or Columns())
         joined = _joined(as_gathered(dataset), more, desk.room)
-        fresh = keep(_once(build(joined, desk), dataset), desk)
+        fresh = keep(_once(build(joined, desk, dataset), dataset), desk)
     return _revised(fresh, dataset, clean(str(source)), store, change)
 
 
@@ -51,7 +51,7 @@ def merge(
     """``dataset`` with the pictures of ``other``, classes of one name being one class; otherwise as ``add``."""
     with at_desk(store, settings, on_progress) as desk:
         joined = _joined(as_gathered(dataset), as_gathered(other), desk.room)
-        fresh = keep(_once(build(joined, desk), dataset), desk)
+        fresh = keep(_once(build(joined, desk, dataset), dataset), desk)
     return _revised(fresh, dataset, other.title, store)
 
 

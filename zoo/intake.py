@@ -17,6 +17,7 @@ from zoo.archive import DAMAGED
 from zoo.columns import Columns
 from zoo.dataset import Dataset, Skipped
 from zoo.duplicates import grouped, same_rows
+from zoo.earlier import Earlier
 from zoo.errors import BadUpload
 from zoo.groups import MOVED, alike, by_name, by_time, same_key
 from zoo.hub_data import SCHEME, fetch
@@ -188,8 +189,11 @@ def keep(dataset: Dataset, desk: Desk) -> Dataset:
     return replace(dataset, root=place, items=items)
 
 
-def build(gathered: Gathered, desk: Desk) -> Dataset:
-    """Decode what was gathered and make the dataset, its pixels stored, itself not yet saved."""
+def build(gathered: Gathered, desk: Desk, before: Dataset | None = None) -> Dataset:
+    """Decode what was gathered and make the dataset, its pixels stored, itself not yet saved.
+
+    Where the first files of ``gathered`` are those of ``before``, only the others are decoded.
+    """
     root, title, candidates = gathered.root, gathered.title, gathered.found
     skipped = list(gathered.skipped)
     desk.store.owners.allowed_pictures(len(candidates))
@@ -201,7 +205,7 @@ def build(gathered: Gathered, desk: Desk) -> Dataset:
     files = Files(root, Texts.of(candidates[one.index].file for one in placed))
     own = root == desk.room
     with bench(desk.store, title if own else str(root), own) as here:
-        outcomes = here.decode(files, desk.sandbox, desk.told)
+        outcomes = here.decode(files, desk.sandbox, desk.told, _earlier(before, placed, desk))
         skipped += _damaged(placed, candidates, outcomes)
         good = [placed[index] for index in outcomes.good().tolist()]
         if len({one.label for one in good}) < 2:
@@ -218,6 +222,12 @@ def build(gathered: Gathered, desk: Desk) -> Dataset:
     return Dataset(
         root=root, title=clean(title), classes=tuple(classes), items=items, skipped=tuple(skipped), notes=gathered.notes
     )
+
+
+def _earlier(before: Dataset | None, placed: Sequence[Placed], desk: Desk) -> Earlier | None:
+    """What is known of the files ``placed`` of which ``before`` was made."""
+    row = np.array([one.index for one in placed], dtype=np.int64)
+    return Earlier.of(desk.store, before, np.where(row < len(before or ()), row, -1))
 
 
 def _blocks(

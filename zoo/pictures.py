@@ -83,9 +83,8 @@ class Pictures:
             BadUpload: an original is gone, or is not the picture it was.
         """
         shas = dataset.held.texts("sha")
-        path = path_of(store, shas, side)
-        with store.lock(f"pictures-{path.stem}"):
-            return mapped(path, shas) or _seen(path, shas) or _rebuilt(store, dataset, side, told)
+        with store.lock(f"pictures-{path_of(store, shas, side).stem}"):
+            return there(store, dataset, side) or _rebuilt(store, dataset, side, told)
 
     def subset(self, rows: Sequence[int]) -> Pictures:
         """The pictures at ``rows``, in that order; no pixel is copied."""
@@ -171,6 +170,13 @@ def see(store: Store, old: Dataset, new: Dataset) -> None:
             base, count, rows = seen["of"], seen["count"], seen["rows"]
         path = path_of(store, shas, int(side))
         write_json(path.with_suffix(".view"), {"of": base, "count": count, "rows": [rows[row[sha]] for sha in shas]})
+
+
+def there(store: Store, dataset: Dataset, side: int) -> Pictures | None:
+    """What ``Pictures.open`` gives without decoding anything; None where it would have to."""
+    shas = dataset.held.texts("sha")
+    path = path_of(store, shas, side)
+    return mapped(path, shas) or _seen(path, shas)
 
 
 def _seen(path: Path, shas: Sequence[str]) -> Pictures | None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import __version__ as pillow
 
 from zoo.answers import Reading, stored
+from zoo.earlier import Earlier
 from zoo.errors import BadPicture, BadUpload, Cancelled, StudioError
 from zoo.facts import Facts
 from zoo.outcomes import Outcome, Outcomes
@@ -52,8 +53,10 @@ class Bench:
         self._marks = np.zeros((0, MARK), dtype=np.uint8)
         self._done: Pictures | None = None
 
-    def decode(self, files: Sequence[Path], sandbox: Sandbox, told: Progress) -> Outcomes:
-        """What each of ``files`` gives, decoded now or before.
+    def decode(
+        self, files: Sequence[Path], sandbox: Sandbox, told: Progress, earlier: Earlier | None = None
+    ) -> Outcomes:
+        """What each of ``files`` gives, decoded now or before, ``earlier`` for another dataset included.
 
         Raises:
             BadUpload: the disk has not the room.
@@ -70,6 +73,8 @@ class Bench:
                 told("decode", len(files), len(files))
                 return known
         self._open(known, source)
+        if earlier is not None:
+            self._copy(earlier, files, known, told)
         self._forecast(files, known, sandbox, told)
         return sandbox.decode(files, self._draft, SIDE, told, known, self._note)
 
@@ -133,6 +138,19 @@ class Bench:
             for index in range(len(known)):
                 if known.has(index):
                     self._note(index, known[index])
+
+    def _copy(self, earlier: Earlier, files: Sequence[Path], known: Outcomes, told: Progress) -> None:
+        """Join to ``known`` what ``earlier`` has of the others."""
+        try:
+            with self._draft.open("ab") as pixels:
+                for index in known.missing().tolist():
+                    outcome = earlier.reading(index, files[index], pixels)
+                    if outcome is not None:
+                        known[index] = outcome
+                        self._note(index, outcome)
+                    told("decode", known.known, len(files))
+        except OSError:
+            raise BadUpload(*FULL) from None
 
     def _forecast(self, files: Sequence[Path], known: Outcomes, sandbox: Sandbox, told: Progress) -> None:
         """Refuse what will not fit, after decoding a few pictures from everywhere, and again after some more."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import PictureFolder, drawn
@@ -17,6 +21,7 @@ from zoo.dataset import Dataset, split
 from zoo.errors import BadUpload, NotFound
 from zoo.intake import intake
 from zoo.pictures import Pictures
+from zoo.sandbox import Sandbox
 from zoo.settings import Settings
 from zoo.store import Store
 
@@ -38,6 +43,47 @@ def test_pictures_of_one_class_can_be_added(
     assert Dataset.load(store, before.id) == before
     assert Dataset.load(store, after.id) == after
     assert len(Pictures.open(store, after)) == 8
+
+
+def test_only_the_pictures_that_are_added_are_decoded_and_the_others_are_as_if_they_had_been(
+    picture_folder: PictureFolder, take: Take, store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = picture_folder(("cat", "dog"), 4)
+    before = take(top)
+    more = picture_folder(("dog",), 2, name="more", seed=5)
+    decoded: list[str] = []
+    counted = Sandbox._decode_some
+
+    def counting(self: Sandbox, files: Sequence[Path], indices: list[int], *rest: Any) -> list[int]:
+        decoded.extend(files[index].name for index in indices)
+        return counted(self, files, indices, *rest)
+
+    monkeypatch.setattr(Sandbox, "_decode_some", counting)
+    after = add(before, more, store, settings)
+    assert len(decoded) == 2
+    for path in (more / "dog").iterdir():
+        shutil.copy(path, top / "dog" / f"more_{path.name}")
+    whole = take(top)
+    assert {item.sha: replace(item, file="", name="", group=0) for item in after.items} == {
+        item.sha: replace(item, file="", name="", group=0) for item in whole.items
+    }
+    seen, anew = Pictures.open(store, after), Pictures.open(store, whole)
+    row = {item.sha: index for index, item in enumerate(whole.items)}
+    order = np.array([row[item.sha] for item in after.items])
+    assert all(np.array_equal(seen[index], anew[int(place)]) for index, place in enumerate(order))
+    assert np.array_equal(seen.thumbnails(np.arange(10)), anew.thumbnails(order))
+
+
+def test_a_picture_that_was_changed_on_the_disk_is_decoded_again(
+    picture_folder: PictureFolder, take: Take, store: Store, settings: Settings
+) -> None:
+    top = picture_folder(("cat", "dog"), 3)
+    before = take(top)
+    shutil.copy(top / "dog" / "dog_001.png", top / "dog" / "dog_000.png")
+    after = add(before, picture_folder(("dog",), 2, name="more", seed=5), store, settings)
+    assert hashlib.sha256((top / "dog" / "dog_001.png").read_bytes()).hexdigest() in {one.sha for one in after.items}
+    gone = {one.sha for one in before.items} - {one.sha for one in after.items}
+    assert len(gone) == 1
 
 
 def test_a_class_can_be_added_out_of_an_archive(
