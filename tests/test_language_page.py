@@ -20,7 +20,8 @@ SAID = """() => { const out = [], walk = document.createTreeWalker(document.body
 CHANGED_AGAIN = "said => said.filter(one => /[가-힣]/.test(one) && studioLanguage.translate(one) !== one)"
 ENGLISH = re.compile(r"[A-Za-z][a-z’']+,? [A-Za-z]*[a-z]{2,}|^[A-Z][a-z]{3,}$")
 NAMES = re.compile(
-    r"Transfer Zoo|\S+[/_.]\S+|\b(?:class_\d|MobileNet|EfficientNet|ResNet|ViT|ImageNet|LogME|Hugging Face|Parquet)\S*"
+    r"Transfer Zoo|Data, Share, pictures|\S+[/_.]\S+"
+    r"|\b(?:MobileNet|EfficientNet|ResNet|ViT|ImageNet|LogME|Hugging Face|Parquet)\S*"
 )
 OWN = ["Data", "Share", "pictures"]  # classes called as the page's own words are
 
