@@ -106,7 +106,8 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs, shelf: Shelf
                 *clean,
             ]
             shelf.get(folder)
-            yield [EMPTY, *[gr.skip()] * (4 + len(clean))]
+            # The levels once more: where the screen was still being drawn, the first were lost.
+            yield [EMPTY, gr.skip(), _levels(folder), *[gr.skip()] * (2 + len(clean))]
         except StudioError as error:
             yield [kit.say(str(error), "bad"), "", gr.skip(), gr.skip(), "", *clean]
 
