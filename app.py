@@ -38,10 +38,12 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     settings = settings if local else keep_paths_private(settings)
+    from trainer.ui import preview
     from trainer.ui.page import build
     from zoo.ui.door import launch
 
-    launch(build(settings, local=local), settings, host=host, port=asked.port, share=asked.share, local=local)
+    more = preview.routes(settings)
+    launch(build(settings, local=local), settings, more, host=host, port=asked.port, share=asked.share, local=local)
     return 0
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import gradio as gr
 
 from trainer.contrast import contrast
+from trainer.links import Links
 from trainer.repeating import repeated, varied
 from trainer.runs import Runs
+from zoo.errors import BadPlan
 from zoo.settings import Settings
 from zoo.store import Store
 from zoo.ui.api import no_tool
@@ -57,7 +59,18 @@ def offer(store: Store, settings: Settings, runs: Runs) -> None:
         """Two runs side by side: configuration, confusion and paired accuracy difference."""
         return contrast(runs, run_id, other)
 
-    no_tool(note, priority, delete, restore, duplicate, replay)
+    @spoken()
+    def link(run_id: str, action: str = "new") -> str:
+        """The address at which anyone may ask a run's classifier: "new" or "none"; earlier ones end."""
+        links = Links(store, runs)
+        if action == "new":
+            return links.renew(run_id)
+        if action != "none":
+            raise BadPlan(f"A link cannot be {action[:40]!r}.", 'Say "new" or "none".')
+        links.drop(run_id)
+        return ""
+
+    no_tool(note, priority, delete, restore, duplicate, replay, link)
     gr.api(note, api_name="note")
     gr.api(priority, api_name="priority")
     gr.api(delete, api_name="delete")
@@ -65,3 +78,4 @@ def offer(store: Store, settings: Settings, runs: Runs) -> None:
     gr.api(duplicate, api_name="duplicate")
     gr.api(replay, api_name="replay")
     gr.api(diff, api_name="diff")
+    gr.api(link, api_name="link")

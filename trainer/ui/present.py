@@ -77,6 +77,15 @@ def place(page: gr.Blocks, store: Store, runs: Runs, shelf: Shelf) -> None:
 
 
 def described(runs: Runs, store: Store, run_id: str) -> str:
+    """What the classifier is and how good, as the page's head.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    return _head(*words(runs, store, run_id))
+
+
+def words(runs: Runs, store: Store, run_id: str) -> tuple[str, str]:
     """What the classifier is and how good, in a heading and a sentence.
 
     Raises:
@@ -89,7 +98,7 @@ def described(runs: Runs, store: Store, run_id: str) -> str:
     except StudioError:  # it answers without the pictures it was made from
         title = ""
     listed = ", ".join(classes[:NAMED]) + (f" and {len(classes) - NAMED} more" if len(classes) > NAMED else "")
-    return _head(title or "A classifier", f"It tells apart {listed}. {_accuracy(run.test or {})}")
+    return title or "A classifier", f"It tells apart {listed}. {_accuracy(run.test or {})}"
 
 
 def _accuracy(test: dict[str, Any]) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 import gradio as gr
 
 from trainer.exports import exports
+from trainer.links import Links
 from trainer.runs import Runs
 from trainer.takeouts import Takeout, Takeouts
 from trainer.ui.results_view import named
-from trainer.ui.share_view import COPY, link_html, takeout_html, tiles_html
+from trainer.ui.share_view import COPY, given_html, link_html, takeout_html, tiles_html
 from zoo.errors import NotFound
 from zoo.store import Store
 from zoo.ui import kit
@@ -32,6 +33,7 @@ def place(seat: Seat, store: Store, runs: Runs) -> None:
     with gr.Column(visible=False) as whole:
         which = gr.Dropdown([], label="Classifier", elem_classes="tz-which")
         link = gr.HTML(js_on_load=COPY, elem_id="own-page")
+        opened = gr.Button("Make a link for anyone", size="sm", scale=0, min_width=200, elem_id="open-link")
         tiles = gr.HTML(js_on_load=CLICKED, elem_id="formats")
         view = gr.HTML(elem_id="takeout")
         file = gr.DownloadButton("Download", visible=False, elem_id="take", variant="primary", scale=0, min_width=160)
@@ -98,6 +100,11 @@ def place(seat: Seat, store: Store, runs: Runs) -> None:
     def make(run_id: str, chosen: str) -> None:
         takeouts.start(run_id, chosen)
 
+    @spoken()
+    def give(run_id: str) -> str:
+        return given_html(Links(store, runs).renew(run_id))
+
+    opened.click(give, which, link, **QUIET)
     everything = [tiles, view, file, seen, timer, *after.parts]
     seat.step.change(open_up, [seat.step, seat.run], [whole, which, nothing], **QUIET)
     gr.on([which.change, form.change], show, [which, form], everything, **QUIET)

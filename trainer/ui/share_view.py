@@ -82,3 +82,12 @@ def link_html(run_id: str) -> str:
         f'classifier and nothing else. <button type="button" class="tz-do" data-copy="{address}">Copy the link</button>'
         "</p>"
     )
+
+
+def given_html(address: str) -> str:
+    """A link that opens for whoever has it, to be copied."""
+    return (
+        f'<p class="tz-note"><a href="{esc(address)}" target="_blank">Whoever has this link</a> may ask this '
+        f"classifier, without signing in, until you make a new one. "
+        f'<button type="button" class="tz-do" data-copy="{esc(address)}">Copy the link</button></p>'
+    )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from zoo.ui.guard import LOGIN, UPLOAD, App, Message, Receive, Send, answer
+from zoo.ui.guard import LOGIN, PREVIEW, UPLOAD, App, Message, Receive, Send, answer
 
 MOST = 50_000  # entries; the oldest go first
 LONGEST = 4096  # characters of a path
@@ -53,8 +53,8 @@ class Belongings:
             if inside and not self._may(f"file {inside}", who):
                 return await answer(send, *NOT_FOUND)
             return await self.app(scope, receive, send)
-        uploading = path.rstrip("/").endswith(UPLOAD)
-        if scope["method"] == "POST" and not uploading and not path.rstrip("/").endswith(LOGIN):
+        form = path == PREVIEW or path.rstrip("/").endswith((UPLOAD, LOGIN))
+        if scope["method"] == "POST" and not form:
             body = await _whole(receive)
             refused = self._refused(body, who)
             if refused:

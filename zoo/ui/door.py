@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from zoo.settings import Settings
 from zoo.ui import front, guides, language
@@ -23,8 +25,10 @@ IDLE = (
 SPACES = "https://huggingface.co https://*.hf.space"
 
 
-def launch(page: gr.Blocks, settings: Settings, *, host: str, port: int, share: bool, local: bool) -> None:
-    """Serve ``page`` until it is interrupted."""
+def launch(
+    page: gr.Blocks, settings: Settings, routes: Sequence[Route], *, host: str, port: int, share: bool, local: bool
+) -> None:
+    """Serve ``page``, and what ``routes`` add to it, until it is interrupted."""
     guard = Middleware(
         Guard,
         hosts=LOCAL if local else (),
@@ -44,7 +48,7 @@ def launch(page: gr.Blocks, settings: Settings, *, host: str, port: int, share: 
         server_port=port,
         share=share,
         auth=list(settings.auth) or None,
-        app_kwargs={"middleware": layers, "routes": [language.route(), guides.route(), *front.routes()]},
+        app_kwargs={"middleware": layers, "routes": [language.route(), guides.route(), *front.routes(), *routes]},
         head=front.head() + language.head(),
         mcp_server=settings.mcp,
         max_file_size=settings.max_upload_mb << 20,

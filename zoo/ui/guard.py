@@ -28,6 +28,7 @@ FETCHING = ("file=http", "/proxy=", "/vibe-")  # paths by which a visitor could 
 REFLECTED = (b"access-control-allow-origin", b"access-control-allow-credentials")
 UPLOAD = "/gradio_api/upload"
 LOGIN = "/login"
+PREVIEW = "/preview"  # what a link to one classifier opens, signed in or not
 MINUTE = 60.0
 
 
@@ -67,7 +68,7 @@ class Guard:
         self.max_body = max_body
         self.policy = POLICY.format(framed_by).encode()
         self.proxied = proxied
-        self.rates = {LOGIN: Rate(logins), UPLOAD: Rate(uploads)}
+        self.rates = {LOGIN: Rate(logins), UPLOAD: Rate(uploads), PREVIEW: Rate(uploads)}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
