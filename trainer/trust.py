@@ -1,7 +1,8 @@
 """Does it know what it does not know? Each class in turn is kept from two detectors, and its pictures shown to them.
 
 The gate and the autoencoder learn the other classes from frozen features, as if this one had never existed; a detector
-is good if the pictures of the missing class are newer to it than test pictures of the others. AUROC is the share of such pairs it orders rightly: 0.5 is a coin toss.
+is good if the pictures of the missing class are newer to it than test pictures of the others. AUROC is the share of
+such pairs it orders rightly: 0.5 is a coin toss.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ def test_a_gate_that_was_saved_without_what_classes_say_goes_by_nearness_alone(t
     gate = fit_gate(x, y, x[:30], 4)
     np.savez(tmp_path / "gate.npz", means=gate.means, whiten=gate.whiten, threshold=np.array(9.0))
     older = Gate.load(tmp_path / "gate.npz")
-    assert older is not None and older.threshold == 9
+    assert older is not None
+    assert older.threshold == 9
     near = ((unit(x) @ gate.whiten)[:, None] - gate.means) ** 2
     assert older.distance(x) == pytest.approx(np.sqrt(near.sum(axis=2).min(axis=1)), rel=1e-3)
     between = (x[y == 0][:20] + x[y == 1][:20]) / 2  # no class speaks for them as for its own
