@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import subprocess
 import sys
+import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from tests.conftest import drawn
 from tests.served import ROOT, Served, environment, served
 
 JSON = {"Content-Type": "application/json"}
@@ -164,6 +167,84 @@ def test_what_is_too_big_is_refused_whatever_it_is(page: Served) -> None:
         + b"\r\n--b--\r\n"
     )
     assert asked(page, "POST", "/gradio_api/upload", body, kind | cookie)[0] == 413
+
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    "${7*7}{{7*7}}",
+    "../../../etc/cron.d/x",
+    "a\u202egpj.png",
+    "CON",
+    "x" * 9000,
+    ".",
+]
+
+
+def test_hostile_names_of_uploads_stay_names(page: Served) -> None:
+    _, cookie = login(page, "anna", "secret-a")
+    folders = set()
+    for name in HOSTILE:
+        kind = {"Content-Type": "multipart/form-data; boundary=b"}
+        head = f'--b\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'.encode()
+        status, body, headers = asked(page, "POST", "/gradio_api/upload", head + b"x\r\n--b--\r\n", kind | cookie)
+        assert status in (200, 413), (name, body)
+        if status == 200:
+            path = Path(json.loads(body)[0])
+            assert "json" in headers["content-type"]
+            assert ".." not in path.parts
+            folders.add(path.parent.parent)
+    assert len(folders) == 1  # all of them where uploads lie
+
+
+def test_a_foreign_page_cannot_write_with_a_team_members_cookie(page: Served) -> None:
+    _, cookie = login(page, "anna", "secret-a")
+    foreign = cookie | {"Origin": "https://elsewhere.example"}
+    for path in ("/gradio_api/call/runs", "/gradio_api/queue/join", "/gradio_api/upload", "/login", "/preview"):
+        assert asked(page, "POST", path, b'{"data": []}', JSON | foreign)[0] == 403, path
+
+
+def picture(page: Served, address: str) -> tuple[int, str]:
+    """What whoever has a link, and has not signed in, gets for a picture."""
+    content = io.BytesIO()
+    drawn(1, 777).save(content, "png")
+    head = b'--b\r\nContent-Disposition: form-data; name="picture"; filename="a.png"\r\n\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    status, body, _ = asked(page, "POST", f"/{address}", head + content.getvalue() + b"\r\n--b--\r\n", kind)
+    return status, body.decode()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_link_lets_a_stranger_ask_one_classifier_until_a_new_one_is_made(page: Served) -> None:
+    anna = Client(page.url, auth=("anna", "secret-a"), verbose=False)
+    bert = Client(page.url, auth=("bert", "secret-b"), verbose=False)
+    plan = anna.predict(anna.predict("sample", api_name="/intake")["dataset"], "", api_name="/suggest")
+    run = anna.predict(plan | {"strategy": "linear_head"}, api_name="/train")
+    assert "no classifier" in refused(anna, run, "new", name="/link")
+    end = time.monotonic() + 600
+    while (state := anna.predict(run, api_name="/run"))["state"] in ("queued", "running"):
+        assert time.monotonic() < end
+        time.sleep(1)
+    assert state["state"] == "finished", state["message"]
+    assert "There is no run" in refused(bert, run, "new", name="/link")
+    assert asked(page, "GET", f"/preview?run={run}&key=")[0] == 404  # before there is one
+    first = anna.predict(run, "new", api_name="/link")
+    assert "tells apart" in asked(page, "GET", f"/{first}")[1].decode()
+    status, said = picture(page, first)
+    assert (status, "tz-answer" in said) == (200, True)
+    assert picture(page, first.replace("key=", "key=x"))[0] == 404
+    assert asked(page, "GET", "/config")[0] == 401  # nothing else opens
+    assert "There is no run" in refused(bert, run, "none", name="/link")
+    second = anna.predict(run, "new", api_name="/link")
+    assert (picture(page, first)[0], picture(page, second)[0]) == (404, 200)
+    anna.predict(run, "none", api_name="/link")
+    assert picture(page, second)[0] == 404
+
+
+@pytest.mark.parametrize("query", ["", "?run=../../etc&key=x", "?run=none&key=", "?run=0123456789abcdef&key=x"])
+def test_no_link_is_guessed(page: Served, query: str) -> None:
+    status, body, _ = asked(page, "GET", f"/preview{query}")
+    assert (status, b"Nothing to try here" in body) == (404, True)
 
 
 def test_guessing_passwords_is_slow(page: Served) -> None:
