@@ -154,7 +154,7 @@ class Visitor:
             self.page.set_viewport_size(before)
         return found
 
-    def sees(self, what: str, seconds: float = 30) -> None:
+    def sees(self, what: str, seconds: float = 90) -> None:
         """Waits until one such element can be seen; every screen is in the page, all but one of them hidden."""
         self.page.wait_for_selector(f"{what} >> visible=true", timeout=1000 * seconds)
 
@@ -194,6 +194,7 @@ def visitor(url: str, *, width: int = 1280, height: int = 860, theme: str = "lig
             viewport={"width": width, "height": height},
             color_scheme="dark" if theme == "dark" else "light",
         )
+        context.set_default_timeout(90_000)  # a busy machine is no fault of the page
         someone = Visitor(context.new_page())
         someone.watch(url)
         someone.page.goto(url + at)
