@@ -45,6 +45,7 @@ def test_every_empty_screen_fits_and_says_what_is_next(page: Served, width: int,
             someone.sees(f".tz-steps [data-choice={step}][aria-current]")
             someone.sees(f".tz-next button:visible:has-text({button!r})")
             assert someone.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert someone.faults() == []
 
 
 @pytest.mark.browser
@@ -108,49 +109,60 @@ def test_no_change_is_followed_for_ever(settings: Settings) -> None:
 
 @pytest.mark.slow
 @pytest.mark.browser
-@pytest.mark.timeout(600)
-def test_a_whole_visit_from_a_zip_to_an_answer(tmp_path: Path, picture_folder: PictureFolder) -> None:
+@pytest.mark.timeout(900)
+def test_a_whole_visit_from_a_zip_to_an_answer_with_the_keyboard_alone(
+    tmp_path: Path, picture_folder: PictureFolder
+) -> None:
     folder = picture_folder(3, 16)
     bundle = zipped(folder, HOSTILE)
+    faults: list[str] = []
     with served(tmp_path / "home") as page:
         with visitor(page.url) as someone:
+            someone.keys("Not now")
             someone.page.set_input_files("#drop input[type=file]", bundle)
             someone.sees(".tz-class")
-            someone.press("Compare backbones")
+            faults += someone.faults()
+            someone.keys("Compare backbones")
             for extra in ("lite1", "lite2"):
                 someone.page.uncheck(f"label:has-text('{extra}') input")
-            someone.press("Start comparing")
-            someone.sees("button:visible:has-text('Train this')", 180)
-            someone.press("Train this")
+            someone.keys("Start comparing")
+            someone.sees("button:visible:has-text('Train this')", 300)
+            faults += someone.faults()
+            someone.keys("Train this")
             someone.sees("text=expected on this machine")
+            faults += someone.faults()
             assert not page.holds_torch
-            someone.press("Start training")
+            someone.keys("Start training")
             someone.sees(".tz-badge:has-text('queued'), .tz-badge:has-text('running')")
             someone.page.wait_for_url("**run=*")
             someone.reload()
-            someone.sees("button:visible:has-text('Try it')", 180)
-            someone.go("results")
+            someone.sees("button:visible:has-text('Try it')", 300)
+            faults += someone.faults()
+            someone.keys("css=.tz-steps [data-choice=results]")
             someone.sees(".tz-heat")
-            someone.page.locator("#confusion [data-choice^='cell']").first.click()
-            someone.sees("#cell figure", 60)
-            someone.press("Try it")
+            someone.keys("css=#confusion [data-choice^='cell']")
+            someone.sees("#cell figure")
+            faults += someone.faults()
+            someone.keys("Try it")
             someone.page.set_input_files("#ask input[type=file]", next((folder / "class_1").glob("*.png")))
-            someone.sees("#answers .tz-answer", 60)
+            someone.sees("#answers .tz-answer")
             assert someone.page.inner_text("#answers .tz-answer h3") == HOSTILE["class_1"]
-            someone.page.locator("#screen-try .tz-pick button").first.click()
+            someone.keys("css=#screen-try .tz-pick button")
             someone.sees("#answers .tz-answer .tz-badge")
-            someone.press("Where did it look?")
-            someone.sees(".tz-maps figure >> nth=1", 60)
+            someone.keys("Where did it look?")
+            someone.sees(".tz-maps figure >> nth=1", 300)
+            faults += someone.faults()
             someone.page.fill("#truth input", HOSTILE["class_0"] + "!")
             someone.page.keyboard.press("Enter")
-            someone.press("Put it right")
-            someone.sees("button:visible:has-text('Train again with it')", 90)
+            someone.keys("Put it right")
+            someone.sees("button:visible:has-text('Train again with it')")
             assert not page.holds_torch
             address = someone.page.url.removeprefix(page.url)
-            someone.go("share")
+            someone.keys("css=.tz-steps [data-choice=share]", "Space")
             someone.sees("#formats button")
-            someone.press("Make it")
-            someone.sees("#takeout .tz-tiles", 180)
+            faults += someone.faults()
+            someone.keys("Make it")
+            someone.sees("#takeout .tz-tiles", 300)
             someone.sees("#take")
             assert not page.holds_torch
             assert someone.page.evaluate("window.hacked") is None
@@ -158,9 +170,11 @@ def test_a_whole_visit_from_a_zip_to_an_answer(tmp_path: Path, picture_folder: P
             other.sees("button:visible:has-text('Try it')")
             other.follows(f"{page.url}/try{address.removeprefix('/')}", "#ask")
             other.page.set_input_files("#ask input[type=file]", next((folder / "class_1").glob("*.png")))
-            other.sees("#answers .tz-answer", 60)
+            other.sees("#answers .tz-answer")
             assert other.page.locator(".tz-steps, .tz-tour, .nav-holder:visible").count() == 0
+            faults += other.faults()
             other.follows(f"{page.url}/try?run=none", "text=There is no classifier at this address")
+    assert faults == []
 
 
 @pytest.mark.parametrize("arguments", [("--host", "0.0.0.0"), ("--share",)])
