@@ -187,10 +187,10 @@ def cluster_costs(settings: Settings) -> tuple[float, float]:
         with joined(named):
             import ray
 
-            task = ray.remote(num_cpus=1)(len)
-            ray.get([task.remote("") for _ in range(100)])
-            latency = timed(lambda: [ray.get(task.remote("")) for _ in range(100)]) / 100
-            return latency, 1000 / timed(lambda: ray.get([task.remote("") for _ in range(1000)]))
+            task = ray.remote(num_cpus=1)(lambda: 0)
+            ray.get([task.remote() for _ in range(100)])
+            latency = timed(lambda: [ray.get(task.remote()) for _ in range(100)]) / 100
+            return latency, 1000 / timed(lambda: ray.get([task.remote() for _ in range(1000)]))
 
 
 def timed(work: object) -> float:
