@@ -8,6 +8,7 @@ from __future__ import annotations
 from zoo.ui.guard import UPLOAD, App, Message, Receive, Send, answer
 
 CALL = "/gradio_api/call/"
+JOIN = "/gradio_api/queue/join"
 NAMED = "v2/"  # after CALL: values go by their names
 FORM = (400, "This is no form with files. Send multipart/form-data with parts named files, each with its filename.")
 MISREAD = (AttributeError, KeyError, TypeError)  # what Gradio's reader of forms trips over
@@ -26,7 +27,8 @@ class Civil:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         _, called, name = scope.get("path", "").partition(CALL)
         uploading = scope.get("path", "").rstrip("/").endswith(UPLOAD)
-        if scope["type"] != "http" or not (called or uploading):
+        joining = scope.get("path", "").rstrip("/").endswith(JOIN)
+        if scope["type"] != "http" or not (called or uploading or joining):
             return await self.app(scope, receive, send)
         started = ended = False
 
@@ -39,7 +41,7 @@ class Civil:
         try:
             await self.app(scope, receive, noting)
         except Exception as error:
-            told = _told(name, error) if called else FORM if isinstance(error, MISREAD) else None
+            told = _told(name, error) if not uploading else FORM if isinstance(error, MISREAD) else None
             if not started and told:
                 await answer(send, *told)
             elif started and not ended and isinstance(error, RuntimeError):
