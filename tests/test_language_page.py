@@ -33,23 +33,23 @@ def test_no_english_sentence_is_left_in_korean_and_the_way_back_is_one_key(
 ) -> None:
     bundle = zipped(picture_folder(3, 6), {f"class_{i}": name for i, name in enumerate(OWN)})
     with served(tmp_path / "home") as page, visitor(page.url, at="/?lang=ko") as someone:
-        someone.sees("[data-language=ko][aria-pressed=true]", 90)
-        someone.sees("h2:has-text('사진으로 시작하기')", 90)
+        someone.sees("[data-language=ko][aria-pressed=true]")
+        someone.sees("h2:has-text('사진으로 시작하기')")
         someone.page.set_input_files("#drop input[type=file]", bundle)
-        someone.sees(".tz-class", 90)
+        someone.sees(".tz-class")
         assert sorted(someone.page.locator(".tz-class div > b").all_inner_texts()) == OWN
         said = {}
         for step in ("compare", "train", "results", "try", "share", "data"):
             someone.page.evaluate("step => document.querySelector(`.tz-steps [data-choice=${step}]`).click()", step)
-            someone.sees(f".tz-steps [data-choice={step}][aria-current]", 90)
-            someone.sees(f"#screen-{step} >> text=/[가-힣]/", 90)
+            someone.sees(f".tz-steps [data-choice={step}][aria-current]")
+            someone.sees(f"#screen-{step} >> text=/[가-힣]/")
             said |= dict.fromkeys(someone.page.evaluate(SAID), step)
         assert {one: step for one, step in said.items() if ENGLISH.search(NAMES.sub("", one))} == {}
         assert someone.page.evaluate(CHANGED_AGAIN, list(said)) == []  # what is Korean is left alone
         assert someone.page.get_attribute("html", "lang") == "ko"
 
         someone.keys("css=[data-language=en]")
-        someone.sees("[data-language=en][aria-pressed=true]", 90)
-        someone.sees("button:has-text('Compare backbones')", 90)
+        someone.sees("[data-language=en][aria-pressed=true]")
+        someone.sees("button:has-text('Compare backbones')")
         assert not re.search(r"[가-힣]", someone.page.inner_text("body").replace("한국어", ""))
         someone.follows(page.url, "[data-language=en][aria-pressed=true]")  # the choice is remembered
