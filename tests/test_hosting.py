@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.parse
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,14 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             yield page
 
 
+@pytest.fixture(scope="module")
+def both(page: Served) -> tuple[Client, Client]:
+    """Two of a team, signed in once: ten logins a minute are tried."""
+    people = (("anna", "secret-a"), ("bert", "secret-b"))
+    anna, bert = (Client(page.url, auth=one, verbose=False) for one in people)
+    return anna, bert
+
+
 def asked(
     page: Served, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
 ) -> tuple[int, bytes, http.client.HTTPMessage]:
@@ -39,6 +48,12 @@ def asked(
     connection.request(method, path, body, headers or {})
     answer = connection.getresponse()
     return answer.status, answer.read(), answer.headers
+
+
+@cache
+def signed_in(page: Served, name: str, secret: str) -> dict[str, str]:
+    """The cookie of one login."""
+    return login(page, name, secret)[1]
 
 
 def login(page: Served, name: str, secret: str) -> tuple[int, dict[str, str]]:
@@ -73,9 +88,8 @@ def test_who_is_not_signed_in_gets_nothing(page: Served, method: str, path: str)
     assert asked(page, method, path, b'{"data": []}' if method == "POST" else b"", JSON | forged)[0] == 401
 
 
-def test_nobody_sees_anothers_things(page: Served) -> None:
-    anna = Client(page.url, auth=("anna", "secret-a"), verbose=False)
-    bert = Client(page.url, auth=("bert", "secret-b"), verbose=False)
+def test_nobody_sees_anothers_things(page: Served, both: tuple[Client, Client]) -> None:
+    anna, bert = both
     given = anna.predict("sample", api_name="/intake")["dataset"]
     plan = anna.predict(given, "", api_name="/suggest")
     compared = anna.submit(given, ["pixels/8x8"], 0, api_name="/compare").result()
@@ -131,7 +145,7 @@ def uploaded(page: Served, cookie: dict[str, str], content: bytes) -> str:
 
 
 def test_files_conversations_and_events_are_their_owners_alone(page: Served) -> None:
-    anna, bert = login(page, "anna", "secret-a")[1], login(page, "bert", "secret-b")[1]
+    anna, bert = signed_in(page, "anna", "secret-a"), signed_in(page, "bert", "secret-b")
     path = uploaded(page, anna, b"anna's picture")
     folder, _, name = path.rpartition("/")
     for one in (path, f"{folder}/../{folder.rpartition('/')[2]}/{name}", f"/proc/self/root{path}"):
@@ -153,7 +167,7 @@ def test_files_conversations_and_events_are_their_owners_alone(page: Served) -> 
 
 
 def test_what_is_too_big_is_refused_whatever_it_is(page: Served) -> None:
-    _, cookie = login(page, "anna", "secret-a")
+    cookie = signed_in(page, "anna", "secret-a")
     form = b"username=anna&password=" + b"x" * (9 << 20)
     assert asked(page, "POST", "/login", form, {"Content-Type": "application/x-www-form-urlencoded"})[0] == 413
     assert (
@@ -181,7 +195,7 @@ HOSTILE = [
 
 
 def test_hostile_names_of_uploads_stay_names(page: Served) -> None:
-    _, cookie = login(page, "anna", "secret-a")
+    cookie = signed_in(page, "anna", "secret-a")
     folders = set()
     for name in HOSTILE:
         kind = {"Content-Type": "multipart/form-data; boundary=b"}
@@ -197,7 +211,7 @@ def test_hostile_names_of_uploads_stay_names(page: Served) -> None:
 
 
 def test_a_foreign_page_cannot_write_with_a_team_members_cookie(page: Served) -> None:
-    _, cookie = login(page, "anna", "secret-a")
+    cookie = signed_in(page, "anna", "secret-a")
     foreign = cookie | {"Origin": "https://elsewhere.example"}
     for path in ("/gradio_api/call/runs", "/gradio_api/queue/join", "/gradio_api/upload", "/login", "/preview"):
         assert asked(page, "POST", path, b'{"data": []}', JSON | foreign)[0] == 403, path
@@ -215,9 +229,10 @@ def picture(page: Served, address: str) -> tuple[int, str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_link_lets_a_stranger_ask_one_classifier_until_a_new_one_is_made(page: Served) -> None:
-    anna = Client(page.url, auth=("anna", "secret-a"), verbose=False)
-    bert = Client(page.url, auth=("bert", "secret-b"), verbose=False)
+def test_a_link_lets_a_stranger_ask_one_classifier_until_a_new_one_is_made(
+    page: Served, both: tuple[Client, Client]
+) -> None:
+    anna, bert = both
     plan = anna.predict(anna.predict("sample", api_name="/intake")["dataset"], "", api_name="/suggest")
     run = anna.predict(plan | {"strategy": "linear_head"}, api_name="/train")
     assert "no classifier" in refused(anna, run, "new", name="/link")

@@ -38,7 +38,7 @@ def test_no_english_sentence_is_left_in_korean_and_the_way_back_is_one_key(
         someone.page.set_input_files("#drop input[type=file]", bundle)
         someone.sees(".tz-class")
         assert sorted(someone.page.locator(".tz-class div > b").all_inner_texts()) == OWN
-        said = {}
+        said: dict[str, str] = {}
         for step in ("compare", "train", "results", "try", "share", "data"):
             someone.page.evaluate("step => document.querySelector(`.tz-steps [data-choice=${step}]`).click()", step)
             someone.sees(f".tz-steps [data-choice={step}][aria-current]")

@@ -145,6 +145,8 @@ class Plan:
         Raises:
             BadPlan: a key is not one of a plan's, or a value has the wrong type.
         """
+        if not isinstance(value, dict):
+            raise BadPlan(f"{str(value)[:80]!r} is no plan.", "Give an object, as /suggest does.")
         kinds = {field.name: field.type for field in fields(cls)}
         for key, item in value.items():
             if key not in kinds:

@@ -37,8 +37,9 @@ def take_out(runs: Path, run_id: str) -> RunFolder:
     Raises:
         NotFound: it is not in there.
     """
-    here = runs / run_id
-    found(runs, run_id).path.rename(here)
+    binned_run = found(runs, run_id)
+    here = runs / binned_run.id.removeprefix(MARK)
+    binned_run.path.rename(here)
     (here / "DELETED").unlink(missing_ok=True)
     return RunFolder(here)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.conftest import small_plan, until
-from trainer.commands import exhausted
+from trainer.exhausted import exhausted
 from trainer.plan import Plan
 from trainer.runs import Runs
 

@@ -66,7 +66,7 @@ def offer(store: Store, settings: Settings, runs: Runs) -> None:
         if action == "new":
             return links.renew(run_id)
         if action != "none":
-            raise BadPlan(f"A link cannot be {action[:40]!r}.", 'Say "new" or "none".')
+            raise BadPlan(f"A link cannot be {str(action)[:40]!r}.", 'Say "new" or "none".')
         links.drop(run_id)
         return ""
 

@@ -25,6 +25,8 @@ def readable(path: str, *, local: bool) -> Path:
     Raises:
         BadUpload: it may not be named, or does not exist.
     """
+    if not isinstance(path, str):
+        raise BadUpload(f"{str(path)[:80]!r} is no path.", "Give a path as text.")
     asked = Path(path).expanduser()
     uploads = Path(gr.utils.get_upload_folder()).resolve()
     if not local and not asked.resolve().is_relative_to(uploads):
