@@ -44,7 +44,8 @@ REACHED = """what => {
 }"""
 AXE = """async night => {
   document.body.classList.toggle('dark', night);
-  await new Promise(done => setTimeout(done, 250));  // colours that fade
+  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+  for (const fading of document.getAnimations()) { try { fading.finish(); } catch { fading.cancel(); } }
   const found = await axe.run(document, { resultTypes: ['violations'] });
   const bad = found.violations.filter(one => ['serious', 'critical'].includes(one.impact));
   return {

@@ -45,7 +45,7 @@ def test_every_empty_screen_fits_and_says_what_is_next(page: Served, width: int,
             someone.sees(f".tz-steps [data-choice={step}][aria-current]")
             someone.sees(f".tz-next button:visible:has-text({button!r})")
             assert someone.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            assert someone.faults() == []
+            assert not (found := someone.faults()), "\n".join(found)
 
 
 @pytest.mark.browser
