@@ -101,6 +101,27 @@ def picture_folder(tmp_path: Path) -> PictureFolder:
     return make
 
 
+def random_weights(home: Path, network: str) -> None:
+    """Lay timm's ``network`` with random weights, the same each time, where the studio in ``home`` finds its own."""
+    import timm
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    path = home / "models" / network / "model.safetensors"
+    path.parent.mkdir(parents=True)
+    save_file(timm.create_model(network, pretrained=False).state_dict(), path)
+
+
+def classes_of(top: Path, counts: Sequence[int]) -> Path:
+    """As ``picture_folder``, in ``top``, with so many pictures of each class; for fixtures that outlive a test."""
+    for kind, count in enumerate(counts):
+        (top / f"class_{kind}").mkdir()
+        for number in range(count):
+            drawn(kind, number).save(top / f"class_{kind}" / f"{number}.png")
+    return top
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """A machine with an empty home of its own, which never asks a hub."""

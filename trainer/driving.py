@@ -52,7 +52,7 @@ def drive(folder: RunFolder, settings: Settings) -> None:
         told = {"run_dir": str(folder.path), "attempt": attempt, "settings": replace(settings, auth=())}
         try:
             _trainer(plan, folder, told).fit()
-        except Exception as error:
+        except Exception as error:  # of any kind: what a node met, in words of Ray
             if not any(isinstance(event, TERMINAL) for _, event in folder.tail(begun).read()):
                 raise _ended(error, settings) from error
     finally:
@@ -162,8 +162,8 @@ class Watch(threading.Thread):
             self._placed = self._placed or any(isinstance(event, Placed) for _, event in self._tail.read())
             if not self._placed and stop_requested(self._folder.path):
                 self._leave(Stopped(step=0), 0)
-        remedy = "Start the cluster again, then resume the run: it goes on from its last checkpoint."
-        self._leave(Failed(problem=f"The head of the cluster at {self._address} is gone.", remedy=remedy), 2)
+        gone = _headless(self._address)
+        self._leave(Failed(problem=gone.problem, remedy=gone.remedy), 2)
 
     def _leave(self, word: Stopped | Failed, status: int) -> None:
         """End the driver, and by the lease its processes wherever they are."""
@@ -173,10 +173,14 @@ class Watch(threading.Thread):
         os._exit(status)
 
 
+def _headless(address: str) -> BadPlan:
+    remedy = "Start the cluster again, then resume the run: it goes on from its last checkpoint."
+    return BadPlan(f"The head of the cluster at {address} is gone.", remedy)
+
+
 def _ended(error: Exception, settings: Settings) -> StudioError:
     if not cluster.answers(settings.cluster):
-        remedy = "Start the cluster again, then resume the run: it goes on from its last checkpoint."
-        return BadPlan(f"The head of the cluster at {settings.cluster} is gone.", remedy)
+        return _headless(settings.cluster)
     if "does not see the run's folder" in str(error) or "cluster storage" in str(error):
         return BadPlan("Not every node of the cluster sees the run's folder.", SHARE)
     said = str(error).strip().splitlines()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import ipaddress
 import socket
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def join(settings: Settings, processors: int = 1) -> Any:
     except refused:
         remedy = "Copy the head's token file here, and name it in STUDIO_CLUSTER_TOKEN."
         raise BadPlan(f"The cluster at {settings.cluster} does not take this token.", remedy) from None
-    except Exception as error:
+    except Exception as error:  # Ray has no one kind for what keeps it from a head; its word is passed on
         raise _unreachable(settings, error) from error
     own = {ON_CLUSTER: "1", "OMP_NUM_THREADS": str(processors), "HF_HUB_OFFLINE": str(int(settings.offline))}
     try:
@@ -94,7 +95,7 @@ def join(settings: Settings, processors: int = 1) -> Any:
                 "worker_process_setup_hook": "zoo.cluster.speak_through_own_interface",
             },
         )
-    except Exception as error:
+    except Exception as error:  # as above
         raise _unreachable(settings, error) from error
     return ray
 
@@ -105,30 +106,27 @@ def _unreachable(settings: Settings, error: Exception) -> BadPlan:
     return BadPlan(f"The cluster at {settings.cluster} cannot be joined ({said}).", remedy)
 
 
-def nodes(ray: Any) -> list[dict[str, Any]]:
-    """The living nodes of a joined cluster: id, address, CPUs, GPUs, memory, and what kind of machine it is."""
-    found = []
-    for node in ray.nodes():
-        if not node["Alive"]:
-            continue
-        has = node["Resources"]
-        card = next((name.partition(":")[2] for name in has if name.startswith("accelerator_type:")), "")
-        found.append({
-            "id": node["NodeID"],
-            "address": node["NodeManagerAddress"],
-            "head": "node:__internal_head__" in has,
-            "cpus": int(has.get("CPU", 0)),
-            "gpus": int(has.get("GPU", 0)),
-            "memory_mb": has.get("memory", 0) / 2**20,
-            "kind": card or f"{int(has.get('CPU', 0))} CPU",
-        })  # fmt: skip
-    return found
+@dataclass(frozen=True)
+class Node:
+    """A living node: Ray's id of it, its address and what it offers."""
+
+    id: str
+    address: str
+    cpus: float
+    gpus: float
+
+
+def nodes(ray: Any) -> list[Node]:
+    """The living nodes of a joined cluster that have a core or more, by address."""
+    living = (one for one in ray.nodes() if one["Alive"])
+    has = ((one, one["Resources"].get("CPU", 0.0), one["Resources"].get("GPU", 0.0)) for one in living)
+    found = [Node(one["NodeID"], one["NodeManagerAddress"], cpus, gpus) for one, cpus, gpus in has if cpus >= 1]
+    return sorted(found, key=lambda node: (node.address, node.id))
 
 
 def room(ray: Any, cpus: int, gpus: int) -> int:
     """How many processes of so many CPUs and GPUs the cluster's nodes hold, were they idle."""
-    counts = [min(one["cpus"] // cpus, one["gpus"] // gpus if gpus else 2**20) for one in nodes(ray)]
-    return sum(counts)
+    return sum(int(min(one.cpus // cpus, one.gpus // gpus if gpus else one.cpus)) for one in nodes(ray))
 
 
 def speak_through_own_interface() -> None:

@@ -20,6 +20,7 @@ import numpy as np
 
 from zoo import cluster
 from zoo.backbone import Card
+from zoo.cluster import Node
 from zoo.errors import BadPlan, StudioError
 from zoo.forward import BATCH
 from zoo.node_work import Errand, Shard, batches_of, standing, weights_of
@@ -32,16 +33,6 @@ AHEAD = 3  # shards for each core that Ray holds at once
 PULSE = 0.5  # seconds between two words of progress
 
 
-@dataclass(frozen=True)
-class Node:
-    """A living node: Ray's id of it, its address and what it offers."""
-
-    id: str
-    address: str
-    cpus: float
-    gpus: float
-
-
 @dataclass
 class Nodes:
     """A cluster as one comparison uses it; ``speeds`` are milliseconds a picture by machine kind and backbone."""
@@ -50,17 +41,6 @@ class Nodes:
     speeds: dict[str, dict[str, float]] = field(default_factory=dict)
     unequal: set[str] = field(default_factory=set)
     _originals: dict[str, Any] = field(default_factory=dict)
-
-    def living(self) -> list[Node]:
-        """The nodes that there are now, with at least one core each."""
-        import ray
-
-        every = [
-            Node(one["NodeID"], one["NodeManagerAddress"], one["Resources"].get("CPU", 0.0), _gpus(one["Resources"]))
-            for one in ray.nodes()
-            if one["Alive"]
-        ]
-        return sorted((node for node in every if node.cpus >= 1), key=lambda node: (node.address, node.id))
 
     def features(
         self,
@@ -81,7 +61,7 @@ class Nodes:
         source = self._source(dataset)
         files = {} if network else weights_of(errand.card, self.home)
         kept, engine, own = ray.put(errand), ray.put(network.read_bytes() if network else b""), ray.put(files)
-        nodes = self.living()
+        nodes = cluster.nodes(ray)
         waiting = deque(parted(batches_of(shas, BATCH), nodes))
         room = max(1, int(sum(node.cpus for node in nodes))) * AHEAD
         flying: dict[Any, int] = {}
@@ -112,7 +92,7 @@ class Nodes:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        nodes = self.living()
+        nodes = cluster.nodes(ray)
         asked = [
             ray.remote(standing)
             .options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False))
@@ -221,10 +201,6 @@ def _shards(batches: list[list[str]], cores: int) -> list[list[str]]:
 
 def _rank(node: str, sha: str) -> bytes:
     return hashlib.blake2b(f"{node} {sha}".encode(), digest_size=8).digest()
-
-
-def _gpus(resources: dict[str, float]) -> float:
-    return resources.get("GPU", 0.0)
 
 
 def _featured(errand: Errand, shas: list[str], source: Any, network: bytes, weights: dict[str, bytes]) -> Shard:

@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.ray_nodes import Nodes  # noqa: E402
 from zoo import sources  # noqa: E402
+from zoo.cluster import nodes as living  # noqa: E402
 from zoo.compare import EMBEDDED  # noqa: E402
 from zoo.dataset import Dataset  # noqa: E402
 from zoo.features import Extractor  # noqa: E402
@@ -64,7 +65,9 @@ def measured(cluster: Nodes, warm: Dataset, data: Dataset, store: Store, setting
         shutil.rmtree(cluster.home_of(node.name), ignore_errors=True)
     with joined(replace(settings, engine="ray", cluster=cluster.address, cluster_token=cluster.token)) as nodes:
         assert nodes is not None
-        while len(nodes.living()) != count:
+        import ray  # no sooner: joining sets what it reads
+
+        while len(living(ray)) != count:
             time.sleep(0.2)
         extract = [
             [Extractor(sources.card(name, settings), some, store, settings, True, nodes=nodes) for name in EMBEDDED]

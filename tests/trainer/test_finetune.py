@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.conftest import drawn
+from tests.conftest import classes_of, random_weights
 from trainer.acceleration import EARNS, compiles
 from trainer.augmentation import Augmentation, preview
 from trainer.events import Epoch, Event, Started, Step, Stopped
@@ -38,21 +38,12 @@ CLASSES = (24, 12, 12)
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     """Forty-eight small pictures, half of them of one class, and a tiny network with random weights."""
-    import timm
     import torch
-    from safetensors.torch import save_file
 
     settings = Settings(home=tmp_path_factory.mktemp("home"), offline=True, threads=1)
-    torch.manual_seed(0)
     torch.set_num_threads(1)
-    weights = settings.home / "models" / NETWORK / "model.safetensors"
-    weights.parent.mkdir(parents=True)
-    save_file(timm.create_model(NETWORK, pretrained=False).state_dict(), weights)
-    top = tmp_path_factory.mktemp("pictures")
-    for kind, count in enumerate(CLASSES):
-        (top / f"class_{kind}").mkdir()
-        for number in range(count):
-            drawn(kind, number).save(top / f"class_{kind}" / f"{number}.png")
+    random_weights(settings.home, NETWORK)
+    top = classes_of(tmp_path_factory.mktemp("pictures"), CLASSES)
     store = Store(settings.home)
     dataset = intake(top, store, settings)
     plan = Plan(

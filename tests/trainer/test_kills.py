@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.conftest import drawn
+from tests.conftest import classes_of, random_weights
 from tests.trainer.conftest import HERE, end_everything, kill, supervisors, until
 from trainer.plan import Plan
 from trainer.processes import Process, tagged
@@ -44,19 +44,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
 @pytest.fixture(scope="module")
 def plan(runs: Runs, tmp_path_factory: pytest.TempPathFactory) -> Plan:
     """Some ten seconds of fine-tuning all layers."""
-    import timm
-    import torch
-    from safetensors.torch import save_file
-
-    torch.manual_seed(0)
-    weights = runs.store.root / "models" / NETWORK / "model.safetensors"
-    weights.parent.mkdir(parents=True)
-    save_file(timm.create_model(NETWORK, pretrained=False).state_dict(), weights)
-    pictures = tmp_path_factory.mktemp("pictures")
-    for kind in range(3):
-        (pictures / f"class_{kind}").mkdir()
-        for number in range(20):
-            drawn(kind, number).save(pictures / f"class_{kind}" / f"{number}.png")
+    random_weights(runs.store.root, NETWORK)
+    pictures = classes_of(tmp_path_factory.mktemp("pictures"), (20, 20, 20))
     dataset = intake(pictures, runs.store, runs.settings)
     return Plan(
         dataset=dataset.id,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import drawn
+from tests.conftest import classes_of, random_weights
 from trainer.auto import strategy_for
 from trainer.heats import Course, Interrupted
 from trainer.plan import Plan
@@ -97,20 +97,9 @@ def test_theory_decides_without_a_race() -> None:
 @pytest.fixture(scope="module")
 def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
     """Thirty-six small pictures of three classes, and a tiny network with random weights."""
-    import timm
-    import torch
-    from safetensors.torch import save_file
-
     settings = Settings(home=tmp_path_factory.mktemp("home"), offline=True, threads=1)
-    torch.manual_seed(0)
-    weights = settings.home / "models" / NETWORK / "model.safetensors"
-    weights.parent.mkdir(parents=True)
-    save_file(timm.create_model(NETWORK, pretrained=False).state_dict(), weights)
-    top = tmp_path_factory.mktemp("pictures")
-    for kind in range(3):
-        (top / str(kind)).mkdir()
-        for number in range(12):
-            drawn(kind, number).save(top / str(kind) / f"{number}.png")
+    random_weights(settings.home, NETWORK)
+    top = classes_of(tmp_path_factory.mktemp("pictures"), (12, 12, 12))
     store = Store(settings.home)
     return Course(intake(top, store, settings), store, settings, store.root / "races", lambda: False, FOLDS)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import drawn
+from tests.conftest import classes_of, drawn, random_weights
 from tests.ray_nodes import Nodes, cluster, needs_ray
 from tests.trainer.conftest import end_everything, until
 from trainer.events import Failed, Started
@@ -52,19 +52,8 @@ def runs(cluster: Nodes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 @pytest.fixture(scope="module")
 def plan(runs: Runs, tmp_path_factory: pytest.TempPathFactory) -> Plan:
     """Fine-tuning by two processes."""
-    import timm
-    import torch
-    from safetensors.torch import save_file
-
-    torch.manual_seed(0)
-    weights = runs.store.root / "models" / NETWORK / "model.safetensors"
-    weights.parent.mkdir(parents=True)
-    save_file(timm.create_model(NETWORK, pretrained=False).state_dict(), weights)
-    pictures = tmp_path_factory.mktemp("pictures")
-    for kind in range(3):
-        (pictures / f"class_{kind}").mkdir()
-        for number in range(20):
-            drawn(kind, number).save(pictures / f"class_{kind}" / f"{number}.png")
+    random_weights(runs.store.root, NETWORK)
+    pictures = classes_of(tmp_path_factory.mktemp("pictures"), (20, 20, 20))
     dataset = intake(pictures, runs.store, runs.settings)
     return Plan(
         dataset=dataset.id, backbone=f"timm/{NETWORK}", strategy="full", engine="ray", processes=2, epochs=6, batch=4,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PictureFolder
+from tests.conftest import PictureFolder, random_weights
 from trainer.events import Finished, Started, Step
 from trainer.folder import RunFolder
 from trainer.plan import Plan
@@ -27,14 +27,7 @@ NETWORK = "test_resnet.r160_in1k"
 def test_two_launchers_learn_together_what_one_machine_learns(
     picture_folder: PictureFolder, settings: Settings, store: Store
 ) -> None:
-    import timm
-    import torch
-    from safetensors.torch import save_file
-
-    torch.manual_seed(0)
-    weights = store.root / "models" / NETWORK / "model.safetensors"
-    weights.parent.mkdir(parents=True)
-    save_file(timm.create_model(NETWORK, pretrained=False).state_dict(), weights)
+    random_weights(store.root, NETWORK)
     dataset = intake(picture_folder(3, 12), store, settings)
     plan = Plan(
         dataset=dataset.id, backbone=f"timm/{NETWORK}", strategy="full", processes=2, epochs=2, batch=4, patience=0,

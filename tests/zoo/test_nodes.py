@@ -20,12 +20,13 @@ from tests.zoo.test_sources import TINY, give_weights
 from zoo import sources
 from zoo.backbone import stack
 from zoo.carried import Carried, Originals
+from zoo.cluster import Node
 from zoo.compare import Question, compare
 from zoo.errors import BadPlan, BadUpload
 from zoo.features import Extractor
 from zoo.intake import intake
 from zoo.node_work import Errand, Proof, batches_of, featured, weights_of
-from zoo.nodes import Node, joined, parted
+from zoo.nodes import joined, parted
 from zoo.pictures import SIDE, Pictures
 from zoo.runtime import fingerprint
 from zoo.settings import Settings
