@@ -55,8 +55,11 @@ class Cost:
     disk_mb: float
 
 
-def cost(plan: Plan, card: Card, sizes: Sizes, speed: Speed, anatomy: Anatomy) -> Cost:
-    """What ``plan`` should cost; where it may end sooner, with the epochs that it usually takes."""
+def cost(plan: Plan, card: Card, sizes: Sizes, speed: Speed, anatomy: Anatomy, scale: float = 1.0) -> Cost:
+    """What ``plan`` should cost; where it may end sooner, with the epochs that it usually takes.
+
+    Seconds are to be multiplied by ``scale``, which a budget, being of the wall's, allows for.
+    """
     new = max(0, sizes.every - sizes.known) * speed.frozen
     features = sizes.every * 2 * card.dim * 4 / MB
     if plan.strategy in ("linear_head", "earlier_layer"):
@@ -76,7 +79,7 @@ def cost(plan: Plan, card: Card, sizes: Sizes, speed: Speed, anatomy: Anatomy) -
     begun = START + min(new, sizes.train * speed.frozen) + _head(sizes.train, card.dim) + views
     training = usual_epochs(plan) * epoch
     if plan.budget_seconds:
-        training = min(training, plan.budget_seconds + epoch)
+        training = min(training, plan.budget_seconds / scale + epoch)
     weights = card.params * 4 * (0.1 if plan.strategy == "lora" else share_of_weights(share))
     kept = (anatomy.whole if tap is None else anatomy.kept[tap]) * 4 * plan.batch * LIVE / MB
     numbers = 0 if tap is None else (sizes.train * plan.views + sizes.select) * anatomy.numbers[tap]

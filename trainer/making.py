@@ -190,13 +190,17 @@ def _fit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backbone", metavar="ID", help="source/name; else the advice of the last comparison")
     parser.add_argument("--strategy", default="auto", metavar="S", help=f"auto, {', '.join(strategies())}")
     parser.add_argument("--budget", type=positive, metavar="SECONDS", help="no new epoch is begun after these")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="put the classifier there as well")
     parser.add_argument("--seed", type=whole, metavar="S")
     parser.add_argument("--engine", default=None, metavar="E", help=f"where it runs: {', '.join(engines())}")
     parser.add_argument("--epochs", type=int, metavar="N", help="most passes over the training part")
     parser.add_argument("--processes", type=int, metavar="P", help="processes that share each step")
     parser.add_argument("--worker-cpus", type=whole, metavar="N", help="CPUs for each of them, on a cluster")
     parser.add_argument("--worker-gpus", type=whole, metavar="N", help="GPUs for each of them, on a cluster")
+
+
+def _fit_to_its_end(parser: argparse.ArgumentParser) -> None:
+    _fit_arguments(parser)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="put the classifier there as well")
 
 
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -214,7 +218,7 @@ def _verdict(found: dict[str, Any]) -> str:
 
 
 COMMANDS = (
-    Command(name="fit", help="train a classifier on DATA", call=fit, show=_verdict, arguments=_fit_arguments),
+    Command(name="fit", help="train a classifier on DATA", call=fit, show=_verdict, arguments=_fit_to_its_end),
     Command(
         name="prepare",
         help="a run's folder, for launchers on several machines",

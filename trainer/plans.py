@@ -65,8 +65,8 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
     check = getattr(named(plan.strategy), "check", None)
     if check is not None:
         check(card, plan)
-    told = foretold(plan, card, dataset, settings, measured)
-    learned = calibration.scale(Store(settings.home), plan.strategy)
+    learned = calibration.scale(Store(settings.home), plan)
+    told = foretold(plan, card, dataset, settings, measured, learned)
     forecast: dict[str, Any] = {
         "predicted_seconds": told.seconds * learned,
         "predicted_scale": learned,
@@ -82,8 +82,10 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
     return Plan.from_json(plan.as_json() | forecast)
 
 
-def foretold(plan: Plan, card: Card, dataset: Dataset, settings: Settings, row: Mapping[str, Any] | None) -> cost.Cost:
-    """Seconds, memory and disk of ``plan``; ``row`` is what a comparison measured of its backbone, None for nothing."""
+def foretold(
+    plan: Plan, card: Card, dataset: Dataset, settings: Settings, row: Mapping[str, Any] | None, scale: float = 1.0
+) -> cost.Cost:
+    """Seconds before ``scale``, memory and disk of ``plan``; ``row`` is what a comparison measured of its backbone."""
     guess = card.gmacs * MS_A_GMAC / settings.threads + 2
     torch_ms = row.get("torch_ms_per_picture", row["ms_per_picture"]) if row else guess
     speed = cost.Speed(frozen=(row["ms_per_picture"] if row else guess) / 1000, torch=torch_ms / 1000)
@@ -92,4 +94,4 @@ def foretold(plan: Plan, card: Card, dataset: Dataset, settings: Settings, row: 
     every = len(dataset)
     known = every - len(parts.of("test")) if row else 0  # a comparison sees all but the test part
     sizes = cost.Sizes(every=every, train=trained, select=watched, known=known)
-    return cost.cost(plan, card, sizes, speed, anatomy.known(card, settings))
+    return cost.cost(plan, card, sizes, speed, anatomy.known(card, settings), scale)

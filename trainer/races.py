@@ -71,7 +71,7 @@ def entrants(
 
 def _seconds(plan: Plan) -> float:
     """What a heat of it should take: the start of a worker is not paid for in each."""
-    return max(0.0, (plan.predicted_seconds or 0.0) - START)
+    return max(0.0, (plan.predicted_seconds or 0.0) - START * (plan.predicted_scale or 1.0))
 
 
 class Races:

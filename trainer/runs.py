@@ -301,10 +301,10 @@ class Runs:
     def _within_quota(self) -> None:
         """See that whoever asks has disk and, of the last day, time left."""
         owners, mine = self.store.owners, self.store.owners.own("runs")
-        owners.allowed_disk([self.store.runs / name for name in mine] + owned(self.store))
+        owners.allowed_disk(owned(self.store))
         if owners.most_seconds:
             day = time.time() - 24 * 3600
-            owners.allowed_time(sum(_seconds(run, day) for run in self.list() if run.id in mine))
+            owners.allowed_time(sum(_seconds(run, day) for run in (*self.list(), *self.trash()) if run.id in mine))
 
     def _own(self, run_id: str) -> RunFolder:
         """The run, to change it."""

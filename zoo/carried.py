@@ -13,6 +13,7 @@ from pathlib import Path
 from zoo.dataset import Dataset
 from zoo.errors import BadPicture, BadUpload
 from zoo.pictures import Files, Pictures, draft_of, finish, mapped, path_of
+from zoo.room import evict
 from zoo.sandbox import Sandbox
 from zoo.settings import Settings
 from zoo.store import Store, write_bytes
@@ -60,7 +61,10 @@ class Carried:
         Raises:
             BadUpload: what came is not what was asked for.
         """
-        if all(self.path(sha).exists() for sha in shas):
+        here = [path for sha in shas if (path := self.path(sha)).exists()]
+        for path in here:
+            os.utime(path)  # what is used stays longest
+        if len(here) == len(shas):
             return 0
         with self.store.lock("carried"):
             missing = [sha for sha in dict.fromkeys(shas) if not self.path(sha).exists()]
@@ -89,6 +93,7 @@ class Carried:
         return path
 
     def _decoded(self, path: Path, shas: Sequence[str], side: int) -> Pictures:
+        evict(self.store, Settings.read().cache_gb * 10**9)
         draft = draft_of(self.store)
         files = Files(self.store.root, [str(self.path(sha)) for sha in shas])
         try:

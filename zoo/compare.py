@@ -175,7 +175,8 @@ def _round(
             field.out(name, BackboneUnavailable(f"{question.budget:g} seconds left no time for it.", remedy))
             continue
         try:
-            entrant.left = field.share(begun) if known is None else entrant.left
+            if known is None:
+                entrant.left = field.share(begun)
             report = _measure(entrant, dataset, part, clock, counted, last, question.fresh)
         except BackboneUnavailable as error:
             field.entrants.remove(entrant)

@@ -53,12 +53,13 @@ class Comparisons:
             raise BadPlan(f"The seed is {seed} and the limit {limit}.", "A seed is 0 or more, a limit 1 or more.")
         if not 1 <= len(backbones) <= 40:
             raise BadPlan(f"{len(backbones)} backbones are named.", "Name between 1 and 40.")
-        budget, limit = self._within(backbones, budget, limit)
         comparison = new_id()
-        self._store.owners.claim("comparisons", comparison)
         folder = self._store.comparisons / comparison
-        question = Question(backbones=tuple(backbones), budget=budget, seed=seed, limit=limit)
-        write_json(folder / "question.json", {"dataset": dataset, "at": time.time(), "question": asdict(question)})
+        with self._store.lock("asking"):  # two calls at once do not both find room
+            budget, limit = self._within(backbones, budget, limit)
+            self._store.owners.claim("comparisons", comparison)
+            question = Question(backbones=tuple(backbones), budget=budget, seed=seed, limit=limit)
+            write_json(folder / "question.json", {"dataset": dataset, "at": time.time(), "question": asdict(question)})
         self._spawn(folder)
         return comparison
 

@@ -81,7 +81,7 @@ def intake(
 def at_desk(store: Store, settings: Settings, told: Progress) -> Iterator[Desk]:
     """Everything one intake needs, cleared away at its end."""
     _sweep(store)
-    store.owners.allowed_disk([*owned(store), *(store.runs / name for name in store.owners.own("runs"))])
+    store.owners.allowed_disk(owned(store))
     room = store.datasets / f".draft-{new_id()}"
     room.mkdir()
     try:

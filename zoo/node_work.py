@@ -2,7 +2,7 @@
 
 Every process of a node computes with one thread, a network is the one file that the first machine exported, batches
 are cut before they are sent, and each process answers for a few pictures first what the first machine answered: so
-rows are equal to the bit where processors are of one kind, and where they are not, it is said.
+rows are equal to the bit where processors are of one kind, and near (a cosine above ``NEAR``) where they are not.
 """
 
 from __future__ import annotations

@@ -39,7 +39,6 @@ class Nodes:
 
     home: Path
     speeds: dict[str, dict[str, float]] = field(default_factory=dict)
-    unequal: set[str] = field(default_factory=set)
     _originals: dict[str, Any] = field(default_factory=dict)
 
     def features(
@@ -66,11 +65,12 @@ class Nodes:
         room = max(1, int(sum(node.cpus for node in nodes))) * AHEAD
         flying: dict[Any, int] = {}
         done = 0
+        look = ray.remote(num_cpus=1, max_retries=3)(_featured)  # one, which every process fetches once
         while waiting or flying:
             while waiting and len(flying) < room:
                 node, part = waiting.popleft()
                 where = NodeAffinitySchedulingStrategy(node.id, soft=True)
-                task = ray.remote(_featured).options(num_cpus=1, max_retries=3, scheduling_strategy=where)
+                task = look.options(scheduling_strategy=where)
                 flying[task.remote(kept, part, source, engine, own)] = len(part)
             ready, _ = ray.wait(list(flying), num_returns=1, timeout=PULSE)
             for one in ready:
@@ -117,8 +117,6 @@ class Nodes:
     def _learn(self, card: Card, shard: Shard) -> None:
         known = self.speeds.setdefault(shard.kind, {})
         known[card.id] = min(shard.ms_per_picture, known.get(card.id, np.inf))
-        if not shard.equal:
-            self.unequal.add(shard.node)
 
 
 @contextmanager
@@ -169,7 +167,7 @@ def foretold(speeds: Mapping[str, float], asked: Mapping[str, float], pictures: 
 
 
 def speeds_of(store: Store) -> Path:
-    """Where milliseconds a picture are kept by machine kind and backbone, as last measured."""
+    """Where milliseconds a picture are kept by machine kind and backbone, the fewest ever measured."""
     return store.root / "nodes" / "speeds.json"
 
 

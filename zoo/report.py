@@ -176,9 +176,10 @@ def strategy_of(best: ProbeReport, quadrant: Quadrant) -> tuple[str, str]:
     """(strategy, why), by what was measured; ``best`` is the most accurate backbone.
 
     From the literature, none of it fitted to the studio's own benches: where the head alone leaves less than half a
-    point to gain, nothing costlier can earn its price. Much data: all layers may learn. Between little and much: the
-    last blocks, from the head (LP-FT, Kumar et al. 2022). Little: the last layer; an earlier activation where that is
-    better for sure, its gain's interval, cleared of having picked the tap, above 0 (Yosinski et al. 2014).
+    point to gain, nothing costlier can earn its price. Much data: all layers may learn. Less:
+    an earlier activation where that is better for sure, its gain's interval, cleared of having picked the tap, above 0
+    (Yosinski et al. 2014); else the last blocks, from the head, between little and much (LP-FT, Kumar et al. 2022);
+    else the last layer.
     """
     if best.interval[0] >= 1 - HALF_A_POINT:
         return "linear_head", "next to nothing is left to gain by more"

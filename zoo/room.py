@@ -68,11 +68,11 @@ def make_room(store: Store, needed: int, what: str) -> None:
 
 
 def owned(store: Store) -> list[Path]:
-    """Where the datasets of whoever asks lie, their own copies of pictures included."""
+    """Where datasets of whoever asks lie, their own copies of pictures included, and their runs, deleted ones too."""
     names = store.owners.own("datasets")
-    return [
-        path for name in names for path in (store.datasets / name, store.datasets / f"{name}.jsonl") if path.exists()
-    ]
+    files = [path for name in names for path in (store.datasets / name, store.datasets / f"{name}.jsonl")]
+    runs = [path for name in store.owners.own("runs") for path in store.runs.glob(f"*{name}")]  # the bin is a prefix
+    return [*(path for path in files if path.exists()), *runs]
 
 
 def free_bytes(store: Store) -> int:
@@ -92,6 +92,7 @@ def _cached(store: Store) -> Iterator[Cached]:
     paths = [*store.pictures.glob("*.bin"), *store.pictures.glob("known-*"), *store.features.glob("*/*.npz")]
     paths += [*store.features.glob("*/*/*.npy"), *store.datasets.glob("looks/*/*.npy")]
     paths += store.features.glob("prefix-*/*")  # activations of training from a cut
+    paths += store.root.glob("originals/*/*")  # on a node of a cluster, which can have them again
     paths += store.root.glob("served/*/*.onnx")  # networks made ready to answer
     for path in paths:
         with suppress(FileNotFoundError):
