@@ -30,20 +30,19 @@ def main() -> int:
             raise BadPlan("Anyone who reaches this page could use it.", "Set STUDIO_AUTH=name:secret first.")
         if settings.mode == "team" and not (settings.auth or settings.oauth):
             raise BadPlan("A team signs in.", "Set STUDIO_AUTH=name:secret, or hf_oauth in the Space's README.")
-        if settings.mcp and settings.mode == "team":
-            raise BadPlan(
-                "Agents cannot sign in.", "Leave STUDIO_MCP out, or serve them a page with STUDIO_MODE=single."
-            )
+        if settings.mcp and (settings.auth or settings.oauth):
+            raise BadPlan("Agents cannot sign in.", "Leave STUDIO_MCP out, or serve them a page of their own.")
     except StudioError as error:
         print(error, file=sys.stderr)
         return 2
-    settings = settings if local else keep_paths_private(settings)
+    alone = local and settings.mode == "single"  # else a proxy may stand between this computer and its visitors
+    settings = settings if alone else keep_paths_private(settings)
     from trainer.ui import preview
     from trainer.ui.page import build
     from zoo.ui.door import launch
 
     more = preview.routes(settings)
-    launch(build(settings, local=local), settings, more, host=host, port=asked.port, share=asked.share, local=local)
+    launch(build(settings, local=alone), settings, more, host=host, port=asked.port, share=asked.share, local=local)
     return 0
 
 

@@ -13,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.get_chromium import chromium
 from tests.served import CHROMIUM, Visitor, served, visitor
-from zoo.ui.front import CARD, ICON, SAID, TITLE
+from zoo.ui.front import CARD, ICON, TITLE
+from zoo.ui.kit import SAID
 from zoo.ui.theme import MARK, SANS
 
 FOLDER = Path(__file__).parent / "screenshots"

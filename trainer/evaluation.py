@@ -32,7 +32,7 @@ def evaluate(
         groups: (N,) pictures of a group count as one where intervals are made.
 
     Returns:
-        n, accuracy, interval, balanced_accuracy, ece, ece_interval, brier, brier_interval, confusion
+        n, accuracy, interval, balanced_accuracy, ece, ece_interval, ece_by_chance, brier, brier_interval, confusion
         (true × predicted), per_class, reliability and hardest; every accuracy is in 0…1.
     """
     n = len(y)
@@ -53,6 +53,7 @@ def evaluate(
         "balanced_accuracy": float(recalls.mean()),
         "ece": error,
         "ece_interval": bounds,
+        "ece_by_chance": ece_by_chance(probabilities.max(axis=1)),
         "brier": float(scores.mean()),
         "brier_interval": _mean_interval(scores),
         "classes": list(classes),

@@ -27,6 +27,7 @@ class Links:
         self.runs.classifier(run_id)
         self.store.owners.private("Giving links")
         key = secrets.token_urlsafe(32)
+        self._place(run_id).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_json(self._place(run_id), {"key": key})
         self._place(run_id).chmod(0o600)
         return f"preview?run={run_id}&key={key}"

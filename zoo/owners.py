@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,14 +54,9 @@ class Owners:
             raise BadPlan("It is not known who asks.", "Sign in first.")
         if not asker:
             return
-        mark = self._place(asker) / kind / name
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        who = self._place(asker) / "name.json"
-        if not who.exists():
-            draft = who.with_name(f".name.{os.getpid()}")
-            draft.write_text(json.dumps(asker), encoding="utf-8")
-            os.replace(draft, who)
-        mark.touch()
+        for mark in (self.root / kind / name, self._place(asker) / kind / name):  # somebody's, then this one's
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
 
     def holds(self, kind: Kind, name: str) -> bool:
         """Whether the asker may know of ``name``, which has the form of an id."""
@@ -72,7 +65,7 @@ class Owners:
             return asker == ""
         if (self._place(asker) / kind / name).exists():
             return True
-        return self.keeper in ("", asker) and not any(self.root.glob(f"*/{kind}/{name}"))
+        return self.keeper in ("", asker) and not (self.root / kind / name).exists()
 
     def check(self, kind: Kind, name: str) -> None:
         """See that ``name`` is the asker's to know.

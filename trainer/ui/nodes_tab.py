@@ -13,7 +13,7 @@ from zoo.comparisons import Comparisons
 from zoo.errors import NotFound
 from zoo.nodes import speeds_of
 from zoo.settings import Settings
-from zoo.store import Store, read_json
+from zoo.store import Store, new_id, read_json
 from zoo.ui import kit
 from zoo.ui.kit import QUIET, Seat
 
@@ -30,8 +30,7 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs, comparisons:
     def look(comparison: str) -> str:
         folder = speeds_of(store).parent
         folder.mkdir(parents=True, exist_ok=True)
-        found = folder / "standing.json"
-        found.unlink(missing_ok=True)
+        found = folder / f"standing-{new_id()}.json"
         process = spawn("nodes", str(found), settings.home, folder / "log.txt")
         try:
             process.wait(PATIENCE)
@@ -39,6 +38,7 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs, comparisons:
             process.kill()
             process.wait()
         machines = read_json(found)
+        found.unlink(missing_ok=True)
         if not machines:
             return kit.say(SILENT, "bad")
         try:

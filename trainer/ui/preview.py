@@ -5,9 +5,9 @@ No part of Gradio's page, whose functions all stand behind the login: a form, on
 
 from __future__ import annotations
 
-import threading
+from functools import cache, partial
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -40,7 +40,7 @@ form {{ display: flex; flex-wrap: wrap; gap: 12px; margin: 18px 0; }}</style>{sc
 def routes(settings: Settings) -> list[Route]:
     """For the server's routes."""
     store = Store(settings.home)  # the key says who may
-    runs, turns = Runs(store, settings), threading.BoundedSemaphore(AT_ONCE)
+    runs, turns = Runs(store, settings), CapacityLimiter(AT_ONCE)  # those who wait hold no thread
     links, shelf = Links(store, runs), Shelf(store, settings)
 
     def shown(run_id: str, key: str, content: bytes | None) -> Response:
@@ -53,8 +53,7 @@ def routes(settings: Settings) -> list[Route]:
         if content is None:
             return _page(title, sentence, _form())
         try:
-            with turns:
-                said = ask(runs, shelf, run_id, content).html(runs, None)
+            said = ask(runs, shelf, run_id, content).html(runs, None)
         except StudioError as error:
             return _page(title, sentence, kit.say(str(error), "bad") + _form(), status=400)
         return _page(title, sentence, said + _form())
@@ -66,7 +65,8 @@ def routes(settings: Settings) -> list[Route]:
                 file = form.get("picture")
                 content = await file.read() if isinstance(file, UploadFile) else b""
         named = request.query_params
-        return await run_in_threadpool(shown, named.get("run", ""), named.get("key", ""), content)
+        answer = partial(shown, named.get("run", ""), named.get("key", ""), content)
+        return await to_thread.run_sync(answer, limiter=turns)
 
     return [Route(PREVIEW, preview, methods=["GET", "POST"])]
 
@@ -78,9 +78,14 @@ def _form() -> str:
     )
 
 
+@cache
+def _style() -> str:
+    return "".join(path.read_text(encoding="utf-8") for path in STYLES)
+
+
 def _page(title: str, sentence: str, body: str = "", status: int = 200) -> Response:
     text = FRAME.format(
         title=esc(title), sentence=esc(sentence), body=body, script=language.head(), languages=kit.languages(),
-        style="".join(path.read_text(encoding="utf-8") for path in STYLES),
+        style=_style(),
     )  # fmt: skip
     return HTMLResponse(text, status, headers={"cache-control": "no-store"})

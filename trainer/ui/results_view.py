@@ -116,6 +116,9 @@ def calibration_html(found: Results) -> str:
         f"{found.get('temperature') or 1:.2f}) by {100 * found['before']['ece']:.1f}"
         f"{_range(found['before']['ece_interval'])}."
     )
+    if chance := found.get("ece_by_chance"):
+        low, high = (f"{100 * bound:.0f}" for bound in chance[1])
+        note += f" A perfectly honest one would seem off by {low} to {high} points on that many pictures, by chance."
     return kit.panel("Is its certainty honest?", plot(lines, x, shares(0), said), note)
 
 

@@ -27,7 +27,7 @@ def readable(path: str, *, local: bool) -> Path:
     """
     if not isinstance(path, str):
         raise BadUpload(f"{str(path)[:80]!r} is no path.", "Give a path as text.")
-    asked = Path(path).expanduser()
+    asked = Path(path).expanduser() if local else Path(path)
     uploads = Path(gr.utils.get_upload_folder()).resolve()
     if not local and not asked.resolve().is_relative_to(uploads):
         raise BadUpload("Paths on the server cannot be read from here.", "Upload the file and give the path you get.")

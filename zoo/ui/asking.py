@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.context import LocalContext
 from starlette.requests import HTTPConnection
 
-from zoo.owners import Owners, everyone
+from zoo.owners import Owners
 from zoo.settings import Settings
 from zoo.store import Store
 from zoo.ui.guard import address
@@ -26,7 +26,7 @@ def visited(settings: Settings) -> Store:
         case _:
             owners = Owners(
                 root=root,
-                asker=signed_in if settings.auth or settings.oauth else everyone,
+                asker=signed_in,
                 keeper=settings.keeper or "\0",
                 most_bytes=settings.owner_gb * 10**9,
                 most_seconds=settings.owner_hours * 3600.0,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,7 +51,7 @@ class Belongings:
         asked = _asked_file(path)
         if asked is not None:
             inside = self._inside(asked)
-            if inside and not self._may(f"file {inside}", who):
+            if not all(self._may(f"file {one}", who) for one in inside):
                 return await answer(send, *NOT_FOUND)
             return await self.app(scope, receive, send)
         form = path == PREVIEW or path.rstrip("/").endswith((UPLOAD, LOGIN))
@@ -62,7 +63,7 @@ class Belongings:
             receive = _again(body, receive)
         if self.bound and not all(self._may(one, who, new=True) for one in _named(scope)):
             return await answer(send, *NOT_FOUND)
-        return await self.app(scope, receive, self._noting(send, who, writing=scope["method"] == "POST"))
+        return await self.app(scope, receive, self._noting(send, who, scope))
 
     def _refused(self, body: bytes, who: str | None) -> tuple[int, str] | None:
         """What stands against a request for its body's sake."""
@@ -75,7 +76,7 @@ class Belongings:
         suspects = [text for text in _texts(value) if self._suspect(text)]
         if len(suspects) > PATHS:
             return STRANGE
-        inside = [found for text in suspects if (found := self._inside(text))]
+        inside = [found for text in suspects for found in self._inside(text)]
         if not all(self._may(f"file {one}", who) for one in inside):
             return NOT_FOUND
         if not self.bound or not isinstance(value, dict):
@@ -83,16 +84,17 @@ class Belongings:
         named = [f"{kind} {value[kind]}" for kind in ("session_hash", "event_id") if isinstance(value.get(kind), str)]
         return None if all(self._may(one, who, new=True) for one in named) else NOT_FOUND
 
-    def _noting(self, send: Send, who: str | None, *, writing: bool) -> Send:
+    def _noting(self, send: Send, who: str | None, scope: Message) -> Send:
         """``send``, which notes first what it tells ``who``: that is theirs from then on."""
         rest, streamed, kept = b"", False, False
+        uploads = scope["path"].rstrip("/").endswith(UPLOAD)
 
         async def noting(message: Message) -> None:
             nonlocal rest, streamed, kept
             if message["type"] == "http.response.start":
                 kind = dict(message["headers"]).get(b"content-type", b"")
                 streamed = kind.startswith(b"text/event-stream")
-                kept = streamed or (writing and kind.startswith(b"application/json"))
+                kept = streamed or (scope["method"] == "POST" and kind.startswith(b"application/json"))
             elif kept and who is not None:
                 rest += message.get("body", b"")
                 if streamed:
@@ -100,13 +102,14 @@ class Belongings:
                     for line in lines.split(b"\n"):
                         self._note(line.removeprefix(b"data:"), who)
                 elif not message.get("more_body"):
-                    self._note(rest, who)
+                    self._note(rest, who, uploads=uploads)
                 rest = rest if len(rest) < REPLY else b""
             await send(message)
 
         return noting
 
-    def _note(self, said: bytes, who: str) -> None:
+    def _note(self, said: bytes, who: str, *, uploads: bool = False) -> None:
+        """Only files that Gradio itself hands out become somebody's: not a path that an answer merely repeats."""
         if self._name.encode() not in said and b"event_id" not in said:
             return
         try:
@@ -115,9 +118,8 @@ class Belongings:
             return
         if isinstance(value, dict) and isinstance(value.get("event_id"), str):
             self._may(f"event_id {value['event_id']}", who, new=True)
-        for text in _texts(value):
-            found = self._inside(text) if self._suspect(text) else None
-            if found:
+        for text in value if uploads and isinstance(value, list) else _handed(value):
+            for found in self._inside(text) if isinstance(text, str) and self._suspect(text) else ():
                 self._own(f"file {found}").add(who)
 
     def _may(self, what: str, who: str | None, *, new: bool = False) -> bool:
@@ -139,22 +141,28 @@ class Belongings:
         """Whether ``text`` may lead into the folder; looking at the disk for each text there is would take too long."""
         return len(text) <= LONGEST and (self._name in text or "/fd/" in text)
 
-    def _inside(self, text: str) -> str | None:
-        """The real path that ``text`` leads to, if that is in the folder."""
+    def _inside(self, text: str) -> set[str]:
+        """Paths in the folder that ``text`` may lead to: for the system, by "~", for Gradio, which takes ".." by name."""
         try:
-            real = os.path.realpath(text)
+            by_name, at_home = os.path.abspath(text), os.path.expanduser(text)  # noqa: PTH100, PTH111 - as Gradio does
+            found = {os.path.realpath(way) for way in (text, by_name, at_home)}
         except (OSError, ValueError):
-            return None
-        return real if real == self.folder or real.startswith(self.folder + os.sep) else None
+            return set()
+        return {one for one in found if one == self.folder or one.startswith(self.folder + os.sep)}
 
 
 def _asked_file(path: str) -> str | None:
-    """What an address asks to read, in either of Gradio's forms."""
-    for mark in ("/file=", "/file/"):
-        _, found, rest = path.partition(mark)
-        if found:
-            return rest
-    return None
+    """What an address asks to read, in either of Gradio's forms; after the first, as Gradio reads it."""
+    found = re.search(r"/file[=/](.*)", path, re.DOTALL)
+    return found[1] if found else None
+
+
+def _handed(value: Any) -> Iterator[Any]:
+    """Paths of the files within an answer that Gradio marks as such."""
+    for one in _within(value):
+        kind = one.get("meta") if isinstance(one, dict) else None
+        if isinstance(kind, dict) and kind.get("_type") == "gradio.FileData":
+            yield one.get("path")
 
 
 def _named(scope: Message) -> Iterator[str]:
@@ -169,13 +177,17 @@ def _named(scope: Message) -> Iterator[str]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Every text within a JSON value; without recursion, which a stranger's nesting would exhaust."""
+    """Every text within a JSON value."""
+    return (one for one in _within(value) if isinstance(one, str))
+
+
+def _within(value: Any) -> Iterator[Any]:
+    """A JSON value and all within it; without recursion, which a stranger's nesting would exhaust."""
     waiting = [value]
     while waiting:
         one = waiting.pop()
-        if isinstance(one, str):
-            yield one
-        elif isinstance(one, dict):
+        yield one
+        if isinstance(one, dict):
             waiting.extend(one.values())
         elif isinstance(one, list):
             waiting.extend(one)

@@ -5,6 +5,8 @@ Inside of the guard. Nothing of a crash is told that the caller did not send.
 
 from __future__ import annotations
 
+import logging
+
 from zoo.ui.guard import UPLOAD, App, Message, Receive, Send, answer
 
 CALL = "/gradio_api/call/"
@@ -45,7 +47,8 @@ class Civil:
             if not started and told:
                 await answer(send, *told)
             elif started and not ended and isinstance(error, RuntimeError):
-                await send({"type": "http.response.body", "body": b""})  # a stream that said "error" ends, unbroken
+                logging.getLogger(__name__).warning("A stream broke off: %s", error)
+                await send({"type": "http.response.body", "body": b""})  # what was said before stands, unbroken
             else:
                 raise
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from zoo.ui.kit import esc
+from zoo.ui.kit import SAID, esc
 from zoo.ui.theme import HERE
 
 TITLE = "Transfer Zoo"
-SAID = "Drop in pictures, see which pretrained network fits them, and leave with a classifier you can trust."
 CARD, ICON = HERE / "card.png", HERE / "icon.png"
 
 

@@ -29,6 +29,7 @@ REFLECTED = (b"access-control-allow-origin", b"access-control-allow-credentials"
 UPLOAD = "/gradio_api/upload"
 LOGIN = "/login"
 PREVIEW = "/preview"  # what a link to one classifier opens, signed in or not
+PHOTO = 32 << 20  # bytes of one picture, which is read into memory
 MINUTE = 60.0
 
 
@@ -77,7 +78,8 @@ class Guard:
             return await self.app(scope, receive, send)
         headers = {name.lower(): value.decode("latin1") for name, value in scope["headers"]}
         scope["studio.address"] = _from(scope, headers) if self.proxied else _from(scope, {})
-        cap = self.max_upload if scope["path"].rstrip("/").endswith(UPLOAD) else self.max_body
+        caps = {UPLOAD: self.max_upload, PREVIEW: PHOTO}
+        cap = next((most for end, most in caps.items() if scope["path"].rstrip("/").endswith(end)), self.max_body)
         refused = self._refused(scope, headers) or _oversized(headers, cap)
         if refused:
             return await answer(send, *refused)

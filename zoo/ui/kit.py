@@ -102,11 +102,14 @@ def languages() -> str:
     return f'<div class="tz-language" role="group" translate="no" aria-label="Language · 언어">{choices}</div>'
 
 
+SAID = "Drop in pictures, see which pretrained network fits them, and leave with a classifier you can trust."
+
+
 def masthead() -> str:
     return (
         '<a class="tz-skip" href="#screen-data" data-skip>Skip to the screen</a>'
         f'<header class="tz-mast">{MARK.read_text()}<div><h1>Transfer Zoo</h1>'
-        "<p>Drop in pictures, see which pretrained network fits them, and leave with a classifier you can trust.</p>"
+        f"<p>{SAID}</p>"
         '</div><a class="tz-guide" href="guide/data">Guide</a>'
         '<button type="button" class="tz-ask" data-tour="1" aria-label="Tour of the words">?</button>'
         f'{languages()}</header><p class="tz-sr" id="tz-told" role="status" translate="no"></p>'

@@ -40,12 +40,13 @@
     if (/\d/.test(letter)) return { 0: 1, 1: 8, 3: 1, 6: 1, 7: 8, 8: 8 }[letter] ?? 0;
     return /[lr]/i.test(letter) ? 8 : /[bckmnpt]/i.test(letter) ? 1 : 0;
   };
-  const PAIRS = { '은(는)': ['은', '는'], '이(가)': ['이', '가'], '을(를)': ['을', '를'], '과(와)': ['과', '와'], '(으)로': ['으로', '로'], '(이)': ['이', ''], '(은)': ['은', ''] };
+  const PAIRS = { '은(는)': ['은', '는'], '이(가)': ['이', '가'], '을(를)': ['을', '를'], '과(와)': ['과', '와'], '(으)로': ['으로', '로'], '(이)': ['이', ''] };
   const particles = text => text.replace(/은\(는\)|이\(가\)|을\(를\)|과\(와\)|\(으\)로|\(이\)/g, (which, at) => {
     const sound = final(last(text.slice(0, at)) || 'a');
     return PAIRS[which][sound && !(which === '(으)로' && sound === 8) ? 0 : 1];
   });
-  const HOLE = '((?:(?![.!?] ).)*?)', WEAK = '((?:(?![.!?:] ).){0,60}?)';  // what is put in ends no sentence
+  const HOLE = '((?:(?![.!?] ).)*?)', WEAK = '((?:(?![.!?:,] ).){0,60}?)', TIGHT = '([^\\s,;(]*)';  // what is put in ends no sentence, nor, into a few words, an item of a list
+  const regular = ({ parts, weight }) => new RegExp(`^${parts.map((part, i) => (i && (part === '' && i < parts.length - 1 ? TIGHT : weight < 12 ? WEAK : HOLE)) || '').map((hole, i) => hole + escaped(parts[i])).join('')}$`, 's');
   const matched = text => {
     const shape = text.replace(/\d+/g, '0'), known = book.shapes.get(shape);  // other numbers, the same sentence
     let best = null, caught = known?.pattern.exec(text) ?? null;
@@ -54,7 +55,7 @@
       for (const one of book.by.get(word) ?? []) {
         if (best && one.weight <= best.weight) continue;
         if (!one.parts.every(part => text.includes(part.trim()))) continue;
-        one.pattern ??= new RegExp(`^${one.parts.map(escaped).join(one.weight < 12 ? WEAK : HOLE)}$`, 's');
+        one.pattern ??= regular(one);
         const hit = one.pattern.exec(text);
         if (hit && (one.weight >= 12 || hit.slice(1).every(put => put.split(' ').length < 5))) { best = one; caught = hit; }
       }
@@ -89,7 +90,7 @@
     if (book.seen.has(core)) return book.seen.get(core);
     const shape = core.replace(/\d+/g, '0');
     if (book.unknown.has(shape) && !book.whole.has(core)) return null;
-    const bare = /[.,;:…]$/.test(core) ? /^()(.*?)(\s*[.,;:…]+)$/s.exec(core) : /^([→·✓(“"+,;]+\s*)?(.*?)(\s*[)”"]+)?$/s.exec(core);
+    const bare = /[.,;:…]$/.test(core) ? /^()(.*?)(\s*[.,;:…]+)$/s.exec(core) : /^([→·✓(“"+,;]+\s*)?(.*?)(\s*[)”"→]+)?$/s.exec(core);
     let hit = direct(core) ?? sentences(core) ?? split(core, ' · ', ' · ', false) ?? split(core, '; ', '; ', true) ?? split(core, ', ', ', ', true) ?? split(core, ' → ', ' → ', false);
     if (hit === null && bare && bare[2] && bare[2] !== core) { const inner = found(bare[2]); hit = inner === null ? null : (bare[1] ?? '') + inner + (bare[3] ?? ''); }
     if (book.seen.size > 20000) { book.seen.clear(); book.shapes.clear(); book.unknown.clear(); }
