@@ -90,6 +90,7 @@ def test_who_is_not_signed_in_gets_nothing(page: Served, method: str, path: str)
 
 def test_nobody_sees_anothers_things(page: Served, both: tuple[Client, Client]) -> None:
     anna, bert = both
+    assert "cannot be read from here" in refused(anna, "/etc", name="/intake")  # though only this computer reaches it
     given = anna.predict("sample", api_name="/intake")["dataset"]
     plan = anna.predict(given, "", api_name="/suggest")
     compared = anna.submit(given, ["pixels/8x8"], 0, api_name="/compare").result()
