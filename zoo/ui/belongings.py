@@ -142,7 +142,7 @@ class Belongings:
         return len(text) <= LONGEST and (self._name in text or "/fd/" in text)
 
     def _inside(self, text: str) -> set[str]:
-        """Paths in the folder that ``text`` may lead to: for the system, by "~", for Gradio, whose ".." goes by name."""
+        """Paths in the folder that ``text`` may lead to: for the system, by "~", for Gradio ("..", by name)."""
         try:
             by_name, at_home = os.path.abspath(text), os.path.expanduser(text)  # noqa: PTH100, PTH111 - as Gradio does
             found = {os.path.realpath(way) for way in (text, by_name, at_home)}
