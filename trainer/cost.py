@@ -10,32 +10,46 @@ from dataclasses import dataclass
 
 from trainer.anatomy import Anatomy
 from trainer.plan import Plan
+from trainer.recipes import TRANSFORMERS
 from zoo.backbone import Card
 
-START = 9.0  # seconds for a worker to load its libraries and to save, judge and check at the end
+START = 4.0  # seconds for a worker to load its libraries, and to judge and save at the end
+STEPPED = 1.5  # seconds more where it learns by steps: accelerate, the optimizer, a first slow step
+ENGINE = 0.8  # seconds to open an exported network where there are new pictures
+EXPORT = 1.5  # seconds more to export it first
 LEARNING = 4.0  # a forward and a backward pass, in forward passes, as measured on a CPU
+BEHIND = 3.3  # the same behind a cut, where activations are small
 PREPARED = 0.003  # seconds to cut, scale and mirror a picture for training, beside another core's work
-HEAD = 3e-9  # seconds a row, a column and a dimension of the smaller of the two, for all candidates of a head
+VIEWED = 0.002  # the same for a view that is kept
+HEAD = 4e-9  # seconds a row, a column and a dimension of the smaller of the two, for all candidates of a head
 TRIALS = 5  # networks looked at on the way from the probe to the end
 SAMPLE = 256  # training pictures that are judged beside the held-out ones
 BASE_MB = 850.0  # a worker with its libraries
+FITTED_MB = 100.0  # and those of fitting
+SHOWN_MB = 0.2  # of a decoded picture, mapped; the system takes it back where others need it
+MOST_SHOWN_MB = 2000.0
 COPIES = (
     7  # of the weights that learn: themselves, gradients, momentum, average, start, best, a checkpoint being written
 )
 LIVE = 0.95  # numbers kept for a number that a layer gives: some are overwritten in place
 PASSING = 2.5  # pictures' worth of all layers that a frozen pass of a batch has in memory at once
-MB = 1e6
+MB = 2**20
+EARLIER = 0.9  # of a network's weights up to an earlier tap in use
 EXACT = 2e9  # bytes that activations at a cut may take in single precision
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How many pictures there are in all, to train on, to select by, and of how many the features are known."""
+    """How many pictures there are in all, to train on, to select by, and of how many the features are known.
+
+    ``exported`` says whether a quicker engine has the network already.
+    """
 
     every: int
     train: int
     select: int
     known: int = 0
+    exported: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +62,7 @@ class Speed:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Wall seconds, peak memory and what is written, in millions of bytes."""
+    """Wall seconds, peak memory and what is written, in MiB."""
 
     seconds: float
     memory_mb: float
@@ -60,34 +74,41 @@ def cost(plan: Plan, card: Card, sizes: Sizes, speed: Speed, anatomy: Anatomy, s
 
     Seconds are to be multiplied by ``scale``, which a budget, being of the wall's, allows for.
     """
-    new = max(0, sizes.every - sizes.known) * speed.frozen
-    features = sizes.every * 2 * card.dim * 4 / MB
+    new = max(0, sizes.every - sizes.known)
+    seen = new * speed.frozen + (ENGINE + (0.0 if sizes.exported else EXPORT) if new else 0.0)
+    passing = PASSING * anatomy.whole * 4 / MB if new else 0.0
+    written = new * _features(card) * 4 / MB
+    whole = card.params * 1e6 * 4 / MB
+    judged_mb = (card.dim**2 * 4 + sizes.every * card.dim * 2) / MB  # the gate, and what was said of each picture
+    fitted = _head(sizes.train + sizes.select, card.dim)
     if plan.strategy in ("linear_head", "earlier_layer"):
-        fits = _head(sizes.train + sizes.select, card.dim)
-        fits = 2 * fits if plan.strategy == "earlier_layer" else fits
-        room = BASE_MB + card.params * 4 + 6 * (sizes.train + sizes.select) * card.dim * 8 / MB
-        return Cost(seconds=START + new + fits, memory_mb=room, disk_mb=features + card.params * 4)
+        room = BASE_MB + FITTED_MB + whole + 6 * (sizes.train + sizes.select) * card.dim * 8 / MB + passing
+        last = plan.strategy == "linear_head"
+        disk = written + (whole + judged_mb if last else EARLIER * whole)
+        return Cost(seconds=START + seen + fitted, memory_mb=room, disk_mb=disk)
     tap = _cut(plan, card, anatomy)
     share = 1.0 if tap is None else 1 - anatomy.before[tap]
     behind = share * speed.torch
-    learning = 0.8 * LEARNING if plan.strategy == "lora" else LEARNING
+    learning = LEARNING if tap is None else BEHIND
+    learning *= 0.8 if plan.strategy == "lora" else 1.0
     shown = PREPARED if tap is None else 0.0
     judged = sizes.select + min(SAMPLE, sizes.train, sizes.select)
     epoch = sizes.train * (learning * behind + shown) + judged * behind
-    views = 0.0 if tap is None else (sizes.train * plan.views + sizes.select) * (speed.torch - behind + PREPARED)
+    views = 0.0 if tap is None else (sizes.train * plan.views + sizes.select) * (speed.torch - behind + VIEWED)
     end = sizes.every * speed.torch + (TRIALS * sizes.select * behind if plan.wise else 0.0)
-    begun = START + min(new, sizes.train * speed.frozen) + _head(sizes.train, card.dim) + views
+    begun = START + STEPPED + min(seen, sizes.train * speed.frozen + ENGINE + EXPORT) + fitted + views
     training = usual_epochs(plan) * epoch
     if plan.budget_seconds:
         training = min(training, plan.budget_seconds / scale + epoch)
-    weights = card.params * 4 * (0.1 if plan.strategy == "lora" else share_of_weights(share))
+    weights = whole * (0.1 if plan.strategy == "lora" else share_of_weights(share))
     kept = (anatomy.whole if tap is None else anatomy.kept[tap]) * 4 * plan.batch * LIVE / MB
     numbers = 0 if tap is None else (sizes.train * plan.views + sizes.select) * anatomy.numbers[tap]
     activations = numbers * width(numbers) / MB
+    mapped = min(sizes.every * SHOWN_MB + activations, MOST_SHOWN_MB)
     return Cost(
         seconds=(begun + training + end),
-        memory_mb=BASE_MB + card.params * 8 + COPIES * weights + kept + PASSING * anatomy.whole * 4 / MB,
-        disk_mb=features + activations + card.params * 4 + 4 * weights,
+        memory_mb=BASE_MB + 2 * whole + COPIES * weights + kept + PASSING * anatomy.whole * 4 / MB + mapped,
+        disk_mb=written + activations + whole + judged_mb + 4 * weights,
     )
 
 
@@ -104,6 +125,11 @@ def width(numbers: int) -> int:
 def share_of_weights(share: float) -> float:
     """Of the network's weights behind a cut that leaves ``share`` of the time: late layers have most of them."""
     return float(min(1.0, share**0.2))
+
+
+def _features(card: Card) -> int:
+    """How many numbers are kept of a picture, of all taps."""
+    return len(card.taps) * card.dim if card.family in TRANSFORMERS else 2 * card.dim
 
 
 def _head(rows: int, columns: int) -> float:

@@ -114,6 +114,7 @@ class Trained:
         expected: accuracy out of fold on the pictures it was trained on, None where none was measured.
         forward_seconds: wall seconds that went into frozen forward passes.
         unseen: (M, C) logits out of fold and (M,) labels, which help to choose the temperature, where there are such.
+        kept_bytes: what it keeps on the disk besides the run's folder and frozen features.
     """
 
     network: nn.Module
@@ -121,6 +122,7 @@ class Trained:
     expected: float | None
     forward_seconds: float
     unseen: tuple[NDArray[np.float64], NDArray[np.int64]] | None = None
+    kept_bytes: int = 0
 
 
 @runtime_checkable

@@ -56,7 +56,7 @@ class Plan:
         predicted_accuracy, predicted_seconds: what the studio expected before the start; ``predicted_low`` to
             ``predicted_high`` is the accuracy's 95 % interval.
         predicted_scale: what the seconds were multiplied by, as earlier runs on this machine had it.
-        predicted_memory_mb, predicted_disk_mb: peak memory of the run, and what it writes, foretold likewise.
+        predicted_memory_mb, predicted_disk_mb: peak memory, and what is kept on the disk, foretold likewise.
     """
 
     dataset: str

@@ -14,6 +14,8 @@ from zoo import sources
 from zoo.backbone import Card
 from zoo.dataset import Dataset, split
 from zoo.errors import BadPlan
+from zoo.features import Extractor
+from zoo.runtime import Runtime
 from zoo.settings import Settings
 from zoo.store import Store
 
@@ -90,8 +92,12 @@ def foretold(
     torch_ms = row.get("torch_ms_per_picture", row["ms_per_picture"]) if row else guess
     speed = cost.Speed(frozen=(row["ms_per_picture"] if row else guess) / 1000, torch=torch_ms / 1000)
     parts = split(dataset, plan.seed)
-    trained, watched = len(parts.of("train")), len(parts.of("select"))
-    every = len(dataset)
-    known = every - len(parts.of("test")) if row else 0  # a comparison sees all but the test part
-    sizes = cost.Sizes(every=every, train=trained, select=watched, known=known)
+    store = Store(settings.home)
+    sizes = cost.Sizes(
+        every=len(dataset),
+        train=len(parts.of("train")),
+        select=len(parts.of("select")),
+        known=Extractor(card, dataset, store, settings).known,
+        exported=Runtime(store, settings).file(card) is not None,
+    )
     return cost.cost(plan, card, sizes, speed, anatomy.known(card, settings), scale)

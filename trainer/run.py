@@ -33,7 +33,8 @@ class Run:
         message: one plain sentence.
         test: what ``Finished`` said of the test part.
         seconds: what a finished run took, as the worker measured it.
-        peak_rss_mb, peak_gpu_mb, disk_mb: the most memory it took, and its folder's size at its end, in MiB.
+        peak_rss_mb, peak_gpu_mb, disk_mb: the most memory it took, and what it keeps on the disk at its end, caches
+            included, in MiB.
         eta_seconds: what is left as its pace has it, None where that cannot be told.
         priority: who of the waiting goes first: the higher.
         note: a person's words.

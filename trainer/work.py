@@ -107,7 +107,7 @@ def _finish(job: Job, trained: Trained, begun: float) -> Finished:
         forward_seconds=trained.forward_seconds,
         peak_rss_mb=_peak_rss_mb(),
         peak_gpu_mb=_peak_gpu_mb(),
-        disk_mb=RunFolder(job.folder).disk_mb(),
+        disk_mb=RunFolder(job.folder).disk_mb() + (trained.kept_bytes + job.extractor.written) / 2**20,
     )
 
 

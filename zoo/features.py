@@ -79,9 +79,10 @@ class Features:
 class Extractor:
     """The features of one dataset's pictures by one backbone, which is loaded when a picture is new to it.
 
-    ``seconds`` adds up the wall time of every forward pass it made. ``expected`` is how many pictures it will be asked
-    for in all, and ``left`` the seconds it may take, by which it judges whether exporting the network to a quicker
-    engine pays. Given ``nodes``, they look at the pictures once it is decided what runs the network.
+    ``seconds`` adds up the wall time of every forward pass it made, ``written`` the bytes it kept. ``expected`` is how
+    many pictures it will be asked for in all, and ``left`` the seconds it may take, by which it judges whether exporting
+    the network to a quicker engine pays. Given ``nodes``, they look at the pictures once it is decided what runs the
+    network.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Extractor:
     ) -> None:
         self.card = card
         self.seconds = 0.0
+        self.written = 0
         self.left = inf
         self._shas = [item.sha for item in dataset.items]
         self._dataset = dataset
@@ -120,7 +122,12 @@ class Extractor:
     @property
     def at_hand(self) -> bool:
         """Whether features of most of these pictures are known already; a test part need never be."""
-        return 2 * sum(sha in self._row for sha in self._shas) > len(self._shas)
+        return 2 * self.known > len(self._shas)
+
+    @property
+    def known(self) -> int:
+        """Of how many pictures nothing has to be computed."""
+        return sum(sha in self._row for sha in self._shas)
 
     def rows(self, indices: Sequence[int] | NDArray[np.int64], told: Told = silent) -> Features:
         """Features of the pictures at ``indices``, in that order."""
@@ -166,19 +173,28 @@ class Extractor:
         batch = stack(backbone, [self._pictures[index] for _, index in missing[:SEEN]])
         network, how, sha = (isinstance(backbone, EngineBackbone) and self._runtime.file(self.card)) or (None, None, "")
         errand = Errand(self.card, self._side, how, sha, Proof(batch, backbone.forward(batch)))
+        self._timed(backbone, [index for _, index in missing[:PROBED]])
         shards: list[Shard] = []
         left = len(missing)
         for shard in nodes.features(errand, network, self._dataset.id, [sha for sha, _ in missing], told):
             shards.append(shard)
             left -= len(shard.shas)
             if not left or sum(len(one.shas) for one in shards) >= BLOCK:
-                self._ms = float(np.median([one.ms_per_picture for one in shards]))
-                self._engine = shard.engine
                 taps = [np.concatenate(parts) for parts in zip(*(one.taps for one in shards), strict=True)]
                 _check_numbers(self.card, taps)
                 self._write([sha for one in shards for sha in one.shas], taps)
                 shards = []
         return time.perf_counter() - begun
+
+    def _timed(self, backbone: Backbone, some: list[int]) -> None:
+        """What a few pictures take on this machine, of which the figures speak wherever the others are looked at."""
+        from zoo.forward import forward
+
+        engine = getattr(backbone, "engine", "torch")
+        if not self._ms or engine != self._engine:
+            assert self._pictures is not None
+            found = forward(backbone, [self._pictures[index] for index in some], twins=self._twins)
+            self._ms, self._engine = found.ms_per_picture, engine
 
     def _loaded(self) -> Backbone:
         """What is to be run: what was exported earlier, without torch, or else the network itself."""
@@ -252,6 +268,7 @@ class Extractor:
             os.replace(draft, folder / new_id())
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+        self.written += sum(tap.nbytes for tap in taps)
         self._add(shas, taps)
 
     def _read_known(self) -> None:
