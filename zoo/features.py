@@ -80,9 +80,8 @@ class Extractor:
     """The features of one dataset's pictures by one backbone, which is loaded when a picture is new to it.
 
     ``seconds`` adds up the wall time of every forward pass it made, ``written`` the bytes it kept. ``expected`` is how
-    many pictures it will be asked for in all, and ``left`` the seconds it may take, by which it judges whether exporting
-    the network to a quicker engine pays. Given ``nodes``, they look at the pictures once it is decided what runs the
-    network.
+    many pictures it will be asked for in all, and ``left`` the seconds it may take, by which it judges whether an
+    export to a quicker engine pays. Given ``nodes``, they look at the pictures once it is decided what runs it.
     """
 
     def __init__(
