@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import io
 import json
@@ -14,12 +15,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from tests.conftest import drawn
 from tests.served import ROOT, Served, environment, served
+from zoo.ui import door
 
 JSON = {"Content-Type": "application/json"}
 
@@ -289,3 +292,36 @@ def test_a_team_without_a_login_is_not_served(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "signs in" in done.stderr
+
+
+def test_calls_that_are_over_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def echo(number: int) -> int:
+        """Gives it back."""
+        return number
+
+    monkeypatch.setattr(door, "CONVERSATIONS", 10)
+    with gr.Blocks() as page:
+        gr.api(echo, api_name="echo")
+    door.queue(page)
+    waiting = page._queue
+    waiting.pending_messages_per_session.max_size = 10  # what is bounded by itself
+    page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, state_session_capacity=10)
+    line = http.client.HTTPConnection(urllib.parse.urlsplit(page.local_url or "").netloc, timeout=30)
+
+    def ask(times: int) -> int:
+        """Everything that lives after so many calls, each a conversation of its own, as a script's are."""
+        for number in range(times):
+            line.request("POST", "/gradio_api/call/echo", json.dumps({"data": [number]}), JSON)
+            event = json.loads(line.getresponse().read())["event_id"]
+            line.request("GET", f"/gradio_api/call/echo/{event}")
+            assert f"complete\ndata: [{number}]".encode() in line.getresponse().read()
+        gc.collect()
+        return len(gc.get_objects())
+
+    try:
+        before = ask(40)
+        assert ask(40) - before < 40  # not even one object of a call's
+        assert len(waiting.event_analytics) == 1
+    finally:
+        line.close()
+        page.close(verbose=False)

@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 API = "/gradio_api"
 MB = 1 << 20
-FLAT = 0.05  # growth over the second half of a soak, as a share of the memory in its middle, that still is flat
+FLAT = 0.05  # growth in ten minutes, as a share of the memory, that still is flat
 
 
 @dataclass
@@ -45,6 +45,7 @@ class Page:
     port: int
     process: subprocess.Popen[bytes] | None = None
     peak: float = 0.0
+    every: float = 0.3  # seconds between two looks at the memory of all; each look costs some of the processor
     done: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -85,7 +86,7 @@ class Page:
 
     def watch(self) -> None:
         """Note the most that all processes on this home take together, workers that outlive the page included."""
-        while not self.done.wait(0.3):
+        while not self.done.wait(self.every):
             self.peak = max(self.peak, sum(map(_resident, psutil.process_iter()), 0.0))
 
 
@@ -202,15 +203,17 @@ async def crowd(page: Page, run: str, plan: dict[str, Any], asked: argparse.Name
             repeated(partial(call, client, "predict", run, [path], session=f"p{one}"), until, 1.0, answered, errors)
             for one in range(asked.visitors)
         ]
-        memory: list[float] = []
-        begun, every = time.monotonic(), 30 if asked.soak else max(0.5, asked.seconds / 40)
+        memory: list[tuple[float, float]] = []
+        begun = time.monotonic()
 
         async def measure() -> None:
+            minute = 0
             while time.monotonic() < until:
-                memory.append(page.own)
-                if asked.soak:
-                    print(f"  {time.monotonic() - begun:4.0f} s  {memory[-1]:.0f} MiB", flush=True)
-                await asyncio.sleep(every)
+                memory.append((time.monotonic() - begun, page.own))
+                if asked.soak and memory[-1][0] >= 60 * minute:
+                    print(f"  minute {minute:2d}: {memory[-1][1]:.0f} MiB, {len(errors)} errors", flush=True)
+                    minute += 1
+                await asyncio.sleep(2 if asked.soak else max(0.5, asked.seconds / 40))
 
         await asyncio.gather(*jobs, measure())
         if watched != run:
@@ -224,23 +227,40 @@ async def crowd(page: Page, run: str, plan: dict[str, Any], asked: argparse.Name
     if asked.soak:
         print(settled(memory))
         return
-    quarter = max(1, len(memory) // 4)
-    first, last = statistics.median(memory[quarter : 2 * quarter] or memory), statistics.median(memory[-quarter:])
+    own = [one for _, one in memory]
+    quarter = max(1, len(own) // 4)
+    first, last = statistics.median(own[quarter : 2 * quarter] or own), statistics.median(own[-quarter:])
     print(f"memory of the page over {asked.seconds} s: second quarter {first:.0f} MiB, last {last:.0f} MiB")
-    print("  each tenth:", *(f"{one:.0f}" for one in memory[:: max(1, len(memory) // 10)]))
+    print("  each tenth:", *(f"{one:.0f}" for one in own[:: max(1, len(own) // 10)]))
 
 
-def settled(memory: list[float]) -> str:
-    """Whether the memory of a soak, told every 30 s, was flat: what its second half's straight line grows by."""
-    half = memory[len(memory) // 2 :]
-    if len(half) < 4:
-        return "memory: too short a soak to tell"
-    slope = statistics.linear_regression(range(len(half)), half).slope
-    grown, middle = slope * (len(half) - 1), statistics.median(half)
-    word = "flat" if grown <= FLAT * middle else "not flat"
+def settled(memory: list[tuple[float, float]]) -> str:
+    """Whether the memory (seconds, MiB) of a soak was flat once its caches were full: the slope of the second half.
+
+    Neighbouring looks are alike, so that the line goes through means of half a minute; the interval is Student's.
+    """
+    from scipy.stats import t
+
+    half = memory[-1][0] / 2
+    parts: dict[int, list[float]] = {}
+    for second, mib in memory:
+        if second >= half:
+            parts.setdefault(int(second // 30), []).append(mib)
+    minutes, means = [one / 2 for one in parts], [statistics.fmean(one) for one in parts.values()]
+    ends = f"memory of the page: {memory[0][1]:.0f} MiB at the start, {memory[-1][1]:.0f} at the end, "
+    if len(means) < 5:
+        return ends + "too short a soak to tell more"
+    slope, intercept = statistics.linear_regression(minutes, means)
+    off = sum((mean - slope * minute - intercept) ** 2 for minute, mean in zip(minutes, means, strict=True))
+    spread = sum((minute - statistics.fmean(minutes)) ** 2 for minute in minutes)
+    wide = float(t.ppf(0.975, len(means) - 2)) * (off / (len(means) - 2) / spread) ** 0.5
+    middle = statistics.median(means)
+    most = 10 * (slope + wide)
+    word = "flat" if most <= FLAT * middle else "not shown to be flat" if slope <= wide else "growing"
     return (
-        f"memory of the page: {word}; second half {middle:.0f} MiB, slope {2 * slope:+.2f} MiB a minute, "
-        f"{grown:+.1f} MiB over it (bound {FLAT:.0%}: {FLAT * middle:.0f} MiB)"
+        f"{ends}most {max(one for _, one in memory):.0f}; {word}: second half {middle:.0f} MiB, slope "
+        f"{slope:+.2f} MiB a minute ({slope - wide:+.2f} to {slope + wide:+.2f}), "
+        f"at most {most:+.1f} in ten minutes (flat: {FLAT * middle:.0f})"
     )
 
 
@@ -306,7 +326,7 @@ def main() -> None:
         asked.seconds, asked.upload_mb = asked.soak, 0
     with tempfile.TemporaryDirectory(prefix="load-") as scratch, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        page = Page(Path(scratch) / "home", asked.space, free.getsockname()[1])
+        page = Page(Path(scratch) / "home", asked.space, free.getsockname()[1], every=2 if asked.soak else 0.3)
         free.close()
         page.home.mkdir()
         HOME = str(page.home)
@@ -330,7 +350,7 @@ def main() -> None:
 
 async def everything(page: Page, asked: argparse.Namespace) -> None:
     async with httpx.AsyncClient(base_url=page.url, timeout=600) as client:
-        run, plan = await visit(client, epochs=60)
+        run, plan = await visit(client, epochs=max(60, asked.soak))  # the training lasts as long as the crowd
     print(f"  most memory of all processes together until then: {page.peak:.0f} MiB")
     await crowd(page, run, plan, asked)
     if asked.upload_mb:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import gradio as gr
+from gradio.utils import LRUCache
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from zoo.settings import Settings
+from zoo.settings import Settings, set_environment
 from zoo.ui import front, guides, language
 from zoo.ui.asking import known
 from zoo.ui.belongings import Belongings
@@ -18,6 +20,7 @@ from zoo.ui.guard import LOCAL, Guard
 from zoo.ui.theme import MARK, STYLES, theme
 
 WAITING = 64  # visitors' actions that may queue
+CONVERSATIONS = 4000  # whose unread answers are known; Gradio keeps the answers themselves of half as many
 REMEMBERED = 300  # sessions, some 0.7 MB each; a script that names none has a new one with every call
 IDLE = (
     75  # seconds a connection may rest; longer than any client keeps one, so that none is closed while it is used again
@@ -42,7 +45,7 @@ def launch(
         folder = Path(gr.utils.get_upload_folder())
         layers.append(Middleware(Belongings, asker=known(settings), folder=folder, bound=settings.mode == "team"))
     layers.append(Middleware(Civil))
-    page.queue(api_open=False, max_size=WAITING, default_concurrency_limit=4)
+    queue(page)
     page.launch(
         server_name=host,
         server_port=port,
@@ -67,3 +70,14 @@ def launch(
     if page.server is not None:
         page.server.config.timeout_keep_alive = IDLE
     page.block_thread()
+
+
+def queue(page: gr.Blocks) -> None:
+    """Let visitors' actions wait in turn, and nothing be kept of those that are past.
+
+    Gradio notes its last 10,000 calls and makes a table of them all, with pandas, after every single one, for a
+    dashboard that is off here; and of each conversation it keeps an empty set for ever.
+    """
+    set_environment(GRADIO_ANALYTICS_MAX_EVENTS="1", GRADIO_ANALYTICS_CACHE_FREQUENCY=str(sys.maxsize))
+    page.queue(api_open=False, max_size=WAITING, default_concurrency_limit=4)
+    page._queue.pending_event_ids_session = LRUCache(CONVERSATIONS)  # noqa: SLF001 - it has no switch
