@@ -175,7 +175,7 @@ async def visit(client: httpx.AsyncClient, epochs: int) -> tuple[str, dict[str, 
     print(
         f"visit: given, checked, compared, trained in {time.monotonic() - begun:.0f} s, {state['test']['accuracy']:.3f}"
     )
-    return run, plan | {"epochs": epochs, "strategy": "full"}
+    return run, plan | {"epochs": epochs, "patience": 0, "strategy": "full"}
 
 
 def percentile(took: list[float], share: float) -> float:
@@ -350,7 +350,7 @@ def main() -> None:
 
 async def everything(page: Page, asked: argparse.Namespace) -> None:
     async with httpx.AsyncClient(base_url=page.url, timeout=600) as client:
-        run, plan = await visit(client, epochs=max(60, asked.soak))  # the training lasts as long as the crowd
+        run, plan = await visit(client, epochs=200 if asked.soak else 60)  # longer than the crowd stays
     print(f"  most memory of all processes together until then: {page.peak:.0f} MiB")
     await crowd(page, run, plan, asked)
     if asked.upload_mb:
