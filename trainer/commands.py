@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def work(chosen: argparse.Namespace, settings: Settings) -> None:
         return
     try:
         with FileLock(folder.path / ".lock", timeout=10):  # never two workers in one folder
-            _carry_out_and_tell(folder, settings)
+            with _telling(folder):
+                _carry_out(folder, settings)
             _make_quick(folder, settings)
     except Timeout:
         raise BadPlan("Another worker is at this run.", "Wait for it, or stop the run first.") from None
@@ -47,11 +49,12 @@ def _carry_out(folder: RunFolder, settings: Settings) -> None:
     carry_out(folder.path, settings)
 
 
-def _carry_out_and_tell(folder: RunFolder, settings: Settings) -> None:
+@contextmanager
+def _telling(folder: RunFolder) -> Iterator[None]:
     """Whatever a person can be told of its end becomes the run's last event; a bug ends in ``log.txt``."""
     try:
         folder.plan()
-        _carry_out(folder, settings)
+        yield
     except (StudioError, OSError, MemoryError, RuntimeError) as error:
         told = error if isinstance(error, StudioError) else exhausted(error)
         if told is None:
@@ -86,13 +89,11 @@ def drive(chosen: argparse.Namespace, settings: Settings) -> None:
     folder = RunFolder(chosen.run_dir.absolute())
     try:
         with FileLock(folder.path / ".lock", timeout=10):
-            see_through(folder, settings)
+            with _telling(folder):
+                see_through(folder, settings)
             _make_quick(folder, settings)
     except Timeout:
         raise BadPlan("Another worker is at this run.", "Wait for it, or stop the run first.") from None
-    except StudioError as error:
-        _tell_failure(folder, error)
-        raise
 
 
 def supervise(_: argparse.Namespace, settings: Settings) -> None:

@@ -13,9 +13,8 @@ from trainer.engines import NOWHERE, Exit
 from trainer.folder import ATTEMPT
 from trainer.plan import Plan
 from trainer.processes import Process, send, tagged, tags
+from zoo.background import ROOT
 from zoo.settings import child_environment
-
-HERE = Path(__file__).parents[1]  # where ``python -m trainer`` finds the studio
 
 
 class Launched:
@@ -36,7 +35,7 @@ class Launched:
             log.write(b"\n" * (log.tell() > 0) + ATTEMPT + time.strftime("%Y-%m-%d %H:%M:%S\n").encode())
             child = subprocess.Popen(
                 [self._program, *self._before(plan), *self._worker, str(run_dir)],
-                cwd=HERE,
+                cwd=ROOT,
                 env=child_environment(**tags(run_dir), **slot, STUDIO_HOME=str(run_dir.parents[1])),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -22,6 +22,18 @@ BATCH = 128  # pictures fetched at once
 Pull = Callable[[list[str]], Mapping[str, bytes]]
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A file by the SHA-256 of its content; ``fetch`` brings it, for those who lack it."""
+
+    sha: str
+    fetch: Callable[[], bytes]
+
+    @classmethod
+    def of(cls, content: bytes, fetch: Callable[[], bytes]) -> Sent:
+        return cls(hashlib.sha256(content).hexdigest(), fetch)
+
+
 class Originals:
     """The files of one dataset by the SHA-256 of their content, as the machine that owns them hands them out."""
 
@@ -85,12 +97,19 @@ class Carried:
         with self.store.lock(f"pictures-{path.stem}"):
             return mapped(path, shas) or self._decoded(path, shas, side)
 
-    def network(self, sha: str, content: bytes) -> Path:
+    def network(self, sent: Sent) -> Path:
         """An exported network as a file."""
-        path = self.path(sha)
+        path = self.path(sent.sha)
         if not path.exists():
-            self._place(sha, content)
+            self._place(sent.sha, sent.fetch())
         return path
+
+    def keep_weights(self, name: str, files: Mapping[str, Sent]) -> None:
+        """The files of a network's folder, for the source that reads ``models/NAME``."""
+        for file, sent in files.items():
+            path = self.store.root / "models" / name / file
+            if not path.exists() or _sha(path) != sent.sha:
+                write_bytes(path, sent.fetch())
 
     def _decoded(self, path: Path, shas: Sequence[str], side: int) -> Pictures:
         evict(self.store, Settings.read().cache_gb * 10**9)
@@ -123,9 +142,6 @@ _sandbox = Sandbox(threads=1)  # one a process, kept from shard to shard: its st
 _decoding = threading.Lock()
 
 
-def keep_weights(store: Store, name: str, files: Mapping[str, bytes]) -> None:
-    """The files of a network's folder, for the source that reads ``models/NAME``."""
-    for file, content in files.items():
-        path = store.root / "models" / name / file
-        if not path.exists():
-            write_bytes(path, content)
+def _sha(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

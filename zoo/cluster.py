@@ -10,15 +10,14 @@ import ipaddress
 import socket
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import psutil
 
+from zoo.background import ROOT
 from zoo.errors import BadPlan
 from zoo.settings import ON_CLUSTER, Settings, set_environment
 
-HERE = Path(__file__).parents[1]  # what every node is sent, so that all run the same code
 INSTALL = 'Run: pip install "ray[train]", or choose the engine local.'
 NAMED = "Set STUDIO_CLUSTER to the HOST:PORT of its head, or choose the engine local."
 KNOCK = 3.0  # seconds for the head to take a connection
@@ -89,7 +88,7 @@ def join(settings: Settings, processors: int = 1) -> Any:
             log_to_driver=False,
             logging_level="ERROR",
             runtime_env={
-                "working_dir": str(HERE),
+                "working_dir": str(ROOT),
                 "excludes": list(LEFT_OUT),
                 "env_vars": own,
                 "worker_process_setup_hook": "zoo.cluster.speak_through_own_interface",

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 
 from zoo import sources
 from zoo.backbone import Backbone, Card
-from zoo.carried import Carried, Pull, keep_weights
+from zoo.carried import Carried, Pull, Sent
 from zoo.errors import BackboneUnavailable
 from zoo.forward import forward, use_threads
 from zoo.onnx_engine import NEAR, EngineBackbone, How, likeness, open_engine
+from zoo.runtime import processor
 from zoo.settings import Settings, usable_cores
 
 SEEN = 4  # pictures by which a node's features are held against the first machine's
@@ -88,8 +89,8 @@ def featured(
     shas: list[str],
     carried: Carried,
     pull: Pull,
-    network: bytes,
-    weights: Mapping[str, bytes],
+    network: Sent | None,
+    weights: Mapping[str, Sent],
     node: str = "",
 ) -> Shard:
     """Be a node for one shard: its pictures fetched where they are not here, decoded once, and looked at.
@@ -115,7 +116,7 @@ class _Opened:
 _latest = _Opened()  # the backbone this process ran last: the next shard wants the same
 
 
-def _opened(errand: Errand, carried: Carried, network: bytes, weights: Mapping[str, bytes]) -> _Opened:
+def _opened(errand: Errand, carried: Carried, network: Sent | None, weights: Mapping[str, Sent]) -> _Opened:
     key = f"{errand.card.revision} {errand.sha} {errand.proof.key}"
     if _latest.key != key:
         _latest.key = ""
@@ -131,12 +132,12 @@ def _opened(errand: Errand, carried: Carried, network: bytes, weights: Mapping[s
     return _latest
 
 
-def _loaded(errand: Errand, carried: Carried, network: bytes, weights: Mapping[str, bytes]) -> Backbone:
+def _loaded(errand: Errand, carried: Carried, network: Sent | None, weights: Mapping[str, Sent]) -> Backbone:
     card = errand.card
-    if errand.how is not None:
-        run = open_engine(carried.network(errand.sha, network), errand.how, threads=1)
+    if errand.how is not None and network is not None:
+        run = open_engine(carried.network(network), errand.how, threads=1)
         return EngineBackbone(card, run, errand.how.engine)
-    keep_weights(carried.store, "/".join(weights_name(card)), weights)
+    carried.keep_weights("/".join(weights_name(card)), weights)
     backbone = sources.load(card.id, Settings(home=carried.store.root, offline=Settings.read().offline))
     if backbone.card.revision != card.revision:
         raise BackboneUnavailable(f"A machine has other weights of {card.id}.", "Put the same on every machine.")
@@ -152,19 +153,16 @@ def weights_name(card: Card) -> tuple[str, ...]:
 
 
 def weights_of(card: Card, home: Path) -> dict[str, bytes]:
-    """The files of a person's own weights of ``card``, by name; none where it comes from elsewhere."""
-    folder = home.joinpath("models", *weights_name(card))
+    """The files of a person's own weights of ``card``, or of the run that made it, by name; else none."""
+    made = home / "runs" / card.name / "classifier"
+    folder = made if card.source == "folder" and made.is_dir() else home.joinpath("models", *weights_name(card))
     return {path.name: path.read_bytes() for path in folder.glob("*") if path.suffix in (".safetensors", ".json")}
 
 
 @cache
 def kind() -> str:
-    """What sort of machine this is, in words: processor, and cards where torch has found some."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    except OSError:
-        name = ""
+    """What sort of machine this is, in words: its processor."""
+    name = next((line.partition(":")[2].strip() for line in processor() if line.startswith("model name")), "")
     return name or platform.processor() or platform.machine()
 
 

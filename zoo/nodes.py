@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 
 from zoo import cluster
 from zoo.backbone import Card
+from zoo.carried import Carried, Originals, Sent
 from zoo.cluster import Node
 from zoo.errors import BadPlan, StudioError
 from zoo.forward import BATCH
@@ -57,9 +59,11 @@ class Nodes:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        source = self._source(dataset)
-        files = {} if network else weights_of(errand.card, self.home)
-        kept, engine, own = ray.put(errand), ray.put(network.read_bytes() if network else b""), ray.put(files)
+        source, kept = self._source(dataset), ray.put(errand)
+        get: Callable[..., bytes] = ray.get
+        own = {} if network else weights_of(errand.card, self.home)
+        weights = {name: Sent.of(content, partial(get, ray.put(content))) for name, content in own.items()}
+        engine = Sent(errand.sha, partial(get, ray.put(network.read_bytes()))) if network else None
         nodes = cluster.nodes(ray)
         waiting = deque(parted(batches_of(shas, BATCH), nodes))
         room = max(1, int(sum(node.cpus for node in nodes))) * AHEAD
@@ -71,7 +75,7 @@ class Nodes:
                 node, part = waiting.popleft()
                 where = NodeAffinitySchedulingStrategy(node.id, soft=True)
                 task = look.options(scheduling_strategy=where)
-                flying[task.remote(kept, part, source, engine, own)] = len(part)
+                flying[task.remote(kept, part, source, engine, weights)] = len(part)
             ready, _ = ray.wait(list(flying), num_returns=1, timeout=PULSE)
             for one in ready:
                 done += flying.pop(one)
@@ -105,8 +109,6 @@ class Nodes:
         """Where nodes get the pictures of ``dataset`` from: a process on this machine, which ends with ours."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        from zoo.carried import Originals
 
         if dataset not in self._originals:
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -201,11 +203,10 @@ def _rank(node: str, sha: str) -> bytes:
     return hashlib.blake2b(f"{node} {sha}".encode(), digest_size=8).digest()
 
 
-def _featured(errand: Errand, shas: list[str], source: Any, network: bytes, weights: dict[str, bytes]) -> Shard:
+def _featured(errand: Errand, shas: list[str], source: Any, network: Sent | None, weights: Mapping[str, Sent]) -> Shard:
     """The task itself, in a process of a node."""
     import ray
 
-    from zoo.carried import Carried
     from zoo.node_work import featured
 
     node = ray.util.get_node_ip_address()

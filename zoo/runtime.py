@@ -146,13 +146,18 @@ def faithful(backbone: Backbone, picture: NDArray[np.uint8]) -> bool:
 @cache
 def fingerprint(threads: int) -> str:
     """What timings depend on: processor, system, threads, versions."""
+    facts = [FORMAT, platform.machine(), platform.system(), processor(), threads, _versions()]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+@cache
+def processor() -> list[str]:
+    """What the system says of its processors, each line once."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        processor = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
     except OSError:
-        processor = [platform.processor()]
-    facts = [FORMAT, platform.machine(), platform.system(), processor, threads, _versions()]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+        return [platform.processor()]
+    return sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
 
 
 def _tried(path: Path, how: How, threads: int, sight: Sight) -> dict[str, Any]:

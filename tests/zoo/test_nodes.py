@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +16,20 @@ import numpy as np
 import pytest
 
 from tests.conftest import PictureFolder
-from tests.ray_nodes import TOP, Nodes, cluster, needs_ray
+from tests.ray_nodes import TOP, cluster, needs_ray
 from tests.ray_nodes import Node as RayNode
+from tests.ray_nodes import Nodes as RayNodes
 from tests.zoo.test_sources import TINY, give_weights
 from zoo import sources
 from zoo.backbone import stack
-from zoo.carried import Carried, Originals
+from zoo.carried import Carried, Originals, Sent
 from zoo.cluster import Node
 from zoo.compare import Question, compare
 from zoo.errors import BadPlan, BadUpload
 from zoo.features import Extractor
 from zoo.intake import intake
 from zoo.node_work import Errand, Proof, batches_of, featured, weights_of
-from zoo.nodes import joined, parted
+from zoo.nodes import Nodes, joined, parted
 from zoo.pictures import SIDE, Pictures
 from zoo.runtime import fingerprint
 from zoo.settings import Settings
@@ -56,9 +59,9 @@ def test_a_node_fetches_a_picture_once_and_its_features_are_this_machines(
     picture_folder: PictureFolder, store: Store, settings: Settings, tmp_path: Path
 ) -> None:
     give_weights(settings, TINY[0])
-    dataset = intake(picture_folder(2, 8), store, settings)
+    dataset = intake(picture_folder(2, 12), store, settings)
     card = sources.card(f"timm/{TINY[0]}", settings)
-    whole = Extractor(card, dataset, store, settings).rows(np.arange(16))
+    whole = Extractor(card, dataset, store, settings).rows(np.arange(24))
     backbone, pictures = sources.load(card.id, settings), Pictures.open(store, dataset)
     batch = stack(backbone, [pictures[index] for index in range(4)])
     errand = Errand(backbone.card, SIDE, None, "", Proof(batch, backbone.forward(batch)))
@@ -68,12 +71,22 @@ def test_a_node_fetches_a_picture_once_and_its_features_are_this_machines(
     def pull(some: list[str]) -> dict[str, bytes]:
         return source.read(some, "node")
 
-    shards = [featured(errand, shas, carried, pull, b"", weights_of(card, settings.home)) for _ in range(2)]
-    assert [shard.pulled for shard in shards] == [16, 0]
-    assert source.sent() == {"node": 16}
+    files = {
+        name: Sent.of(content, partial(bytes, content)) for name, content in weights_of(card, settings.home).items()
+    }
+    shards = [featured(errand, shas, carried, pull, None, files) for _ in range(2)]
+    assert [shard.pulled for shard in shards] == [24, 0]
+    assert source.sent() == {"node": 24}
     assert shards[0].equal
     for tap, found in zip(whole.taps, shards[0].taps, strict=True):
         np.testing.assert_array_equal(tap, found)
+
+    class Slow(Nodes):
+        def features(self, errand: Errand, _network: Path | None, _dataset: str, shas: Any, *_: Any) -> Any:
+            yield replace(featured(errand, list(shas), carried, pull, None, files), ms_per_picture=1e6)
+
+    there = Extractor(card, dataset, store, settings, fresh=True, nodes=Slow(settings.home)).rows(np.arange(24))
+    assert 0 < there.ms_per_picture < 1e5, "a row tells this machine's time, not a node's"
     with pytest.raises(BadUpload, match="changed on its way"):
         Carried(Store(tmp_path / "other")).fetch(shas[:1], lambda some: dict.fromkeys(some, b"else"))
 
@@ -90,7 +103,7 @@ def test_a_cluster_that_is_not_named_is_said_in_one_line(settings: Settings) -> 
 @pytest.mark.slow
 @needs_ray
 def test_rows_over_two_nodes_are_those_of_this_machine_also_when_a_node_is_lost_in_the_middle(
-    picture_folder: PictureFolder, store: Store, settings: Settings, cluster: Nodes
+    picture_folder: PictureFolder, store: Store, settings: Settings, cluster: RayNodes
 ) -> None:
     question = Question(backbones=tuple(f"timm/{name}" for name in TINY[:2]), fresh=True)
     for name in TINY[:2]:
@@ -119,11 +132,11 @@ def test_rows_over_two_nodes_are_those_of_this_machine_also_when_a_node_is_lost_
     cluster.restore()
 
 
-def _originals(cluster: Nodes, node: RayNode) -> Path:
+def _originals(cluster: RayNodes, node: RayNode) -> Path:
     return cluster.home_of(node.name) / "carried" / node.address / "originals"
 
 
-def _kill_at_work(cluster: Nodes, shas: set[str], over: threading.Event) -> None:
+def _kill_at_work(cluster: RayNodes, shas: set[str], over: threading.Event) -> None:
     """Take the second node away once the first of these pictures has come there, with most still to be looked at."""
     folder = _originals(cluster, cluster.nodes[1])
     while not over.wait(0.02):
