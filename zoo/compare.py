@@ -7,12 +7,10 @@ of the dataset is never looked at here: it has to stay unseen until a run has fi
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,19 +22,21 @@ from zoo.errors import BackboneUnavailable, BadUpload, TooShort
 from zoo.features import Extractor
 from zoo.judging import few_threads, judged
 from zoo.nodes import Nodes
-from zoo.quadrant import place
-from zoo.report import Comparison, ProbeReport, advise, alike_timed
-from zoo.resample import accuracies, balanced, behind, difference, mid_p
+from zoo.report import Comparison, ProbeReport
+from zoo.resample import accuracies, difference
 from zoo.settings import Settings
 from zoo.store import Store
 from zoo.thermometer import divergence
+from zoo.verdict import concluded
 
 EMBEDDED = tuple(f"embedded/tf_efficientnet_lite{number}" for number in range(3))
 BASELINE = "pixels/8x8"
 FINALISTS = 3
 THERMOMETER = 8.0  # seconds that a network's loading for it may take; with less left it is not asked
+SPUN = 0.05  # seconds by which it is measured how busy the machine is
 
 Told = Callable[[str, int, int], None]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +81,10 @@ def compare(
     order = pool[: question.limit]
     if len(order) < 4:
         raise BadUpload(f"{len(order)} pictures are left to compare on.", "Add pictures; ten a class is a start.")
-    field = _entrants(dataset, question, store, settings, len(order), nodes)
-    field.ends = (question.budget or np.inf) - before
-    field.conclusion = CONCLUSION * _start(field, question, before)
+    contest = _entered(dataset, question, store, settings, len(order), nodes, clock)
+    contest.begin(before)
+    baseline = Extractor(sources.card(BASELINE, settings), dataset, store, settings, question.fresh)
+    to_come, number = rounds(len(order), question.budget), 0
     counts = np.array(list(dataset.counts.values()))
     state = Comparison(
         dataset=dataset.id,
@@ -91,103 +92,31 @@ def compare(
         pictures=len(order),
         held_back=len(dataset) - len(pool),
         chance=float(counts.max() / counts.sum()),
+        baseline=contest.measured(baseline, order[: to_come[0]]),
     )
-    baseline = Extractor(sources.card(BASELINE, settings), dataset, store, settings, question.fresh)
-    to_come, number = rounds(len(order), question.budget), 0
-    state = replace(state, baseline=_measure(baseline, dataset, order[: to_come[0]], clock, fresh=question.fresh))
     yield state
     while to_come:
-        earlier, begun, number = number, clock.read(), to_come.pop(0)
-        for _ in _round(field, dataset, order[:number], clock, question, told, not to_come):
-            state = replace(state, reports=tuple(field.reports.values()), seconds=clock.read(), pictures=number)
-            yield replace(state, unavailable=tuple(field.unavailable))
-        left = field.ends - clock.read()["total"]
+        earlier, number, begun = number, to_come.pop(0), clock.read()
+        for _ in contest.round(order[:number], told, last=not to_come):
+            state = replace(state, reports=tuple(contest.reports.values()), seconds=clock.read(), pictures=number)
+            yield replace(state, unavailable=tuple(contest.unavailable))
+        left = contest.ends - clock.read()["total"]
         if to_come:
-            share = _drop(field, order[:number], dataset, question)
+            share = contest.drop(order[:number])
             if question.budget:
-                spare = left - field.conclusion + CONCLUSION
+                spare = left - contest.conclusion + CONCLUSION
                 to_come = affordable(to_come, _pace(earlier, number, begun, clock.read(), share), spare)
     part = order[:number]
-    state = replace(state, baseline=_measure(baseline, dataset, part, clock), unavailable=tuple(field.unavailable))
+    state = replace(
+        state,
+        baseline=contest.measured(baseline, part),
+        reports=tuple(contest.reports.values()),
+        unavailable=tuple(contest.unavailable),
+    )
     d2 = divergence(dataset, order, store, settings) if question.thermometer and left > THERMOMETER else None
     with few_threads(number):
-        yield _concluded(state, field, part, dataset, question, clock, d2)
-
-
-@dataclass
-class _Field:
-    """Who takes part, and what was found of each.
-
-    ``expected`` is the number of pictures of the last round, ``halfway`` the last tap's accuracy in the round before.
-    The budget ``ends`` at so many seconds of the clock; ``longest`` is what one backbone took of them at most.
-    """
-
-    expected: int
-    entrants: list[Extractor]
-    unavailable: list[dict[str, str]]
-    reports: dict[str, ProbeReport] = field(default_factory=dict)
-    halfway: dict[str, float] = field(default_factory=dict)
-    ends: float = float("inf")
-    longest: float = 0.0
-    conclusion: float = CONCLUSION
-
-    def late(self, now: float) -> bool:
-        """Whether one more backbone would take the budget past its end; the first is looked at in any case."""
-        return bool(self.reports) and now + self.longest + self.conclusion > self.ends
-
-    def share(self, now: float) -> float:
-        """Seconds, of those left, for each backbone that was not looked at yet."""
-        return (self.ends - self.conclusion - now) / max(1, len(self.entrants) - len(self.reports))
-
-    def left(self) -> list[Extractor]:
-        """Those that have not dropped out."""
-        gone = {name for name, report in self.reports.items() if report.dropped_at is not None}
-        return [one for one in self.entrants if one.card.id not in gone]
-
-    def out(self, name: str, error: BackboneUnavailable) -> None:
-        self.unavailable.append({"id": name, "problem": error.problem, "remedy": error.remedy})
-
-    def check(self) -> None:
-        """Raise the first reason where no backbone is left to compare."""
-        if not self.entrants:
-            first = (self.unavailable or [{"problem": "No backbone was named.", "remedy": "Choose one."}])[0]
-            raise BackboneUnavailable(first["problem"], first["remedy"])
-
-
-def _round(
-    field: _Field,
-    dataset: Dataset,
-    part: NDArray[np.int64],
-    clock: _Clock,
-    question: Question,
-    told: Told,
-    last: bool,
-) -> Iterator[None]:
-    """Measure everyone who is left on ``part``; yields after each."""
-    for entrant in field.left():
-        name, known = entrant.card.id, field.reports.get(entrant.card.id)
-        seen = sum(report.pictures for report in field.reports.values())
-        counted = _from(seen, field.expected * len(field.entrants), told)
-        begun, torch_there = clock.read()["total"], "torch" in sys.modules
-        if known is None and field.late(begun):
-            field.entrants.remove(entrant)
-            remedy = "Give more seconds, or compare fewer backbones."
-            field.out(name, BackboneUnavailable(f"{question.budget:g} seconds left no time for it.", remedy))
-            continue
-        try:
-            if known is None:
-                entrant.left = field.share(begun)
-            report = _measure(entrant, dataset, part, clock, counted, last, question.fresh)
-        except BackboneUnavailable as error:
-            field.entrants.remove(entrant)
-            field.out(name, error)
-            field.check()
-            continue
-        field.halfway[name] = known.accuracy if known else np.nan
-        field.reports[name] = replace(report, seconds=report.seconds + (known.seconds if known else 0.0))
-        loading = 0.0 if torch_there or "torch" not in sys.modules else TORCH  # which none after it has to do
-        field.longest = max(field.longest, clock.read()["total"] - begun - loading)
-        yield
+        state = concluded(state, dataset.y[part], dataset.groups[part], counts, contest.halfway, d2)
+    yield replace(state, seconds=clock.read())
 
 
 class _Clock:
@@ -201,11 +130,130 @@ class _Clock:
         return {**self.stages, "total": time.perf_counter() - self.start}
 
 
-def _entrants(
-    dataset: Dataset, question: Question, store: Store, settings: Settings, expected: int, nodes: Nodes | None
-) -> _Field:
+@dataclass
+class _Contest:
+    """Who takes part, and what was found of each.
+
+    ``expected`` is the number of pictures of the last round, ``halfway`` the last tap's accuracy in the round before.
+    The budget ``ends`` at so many seconds of the clock; ``longest`` is what one backbone took of them at most, and
+    ``conclusion`` what has to be left of them at the end.
+    """
+
+    dataset: Dataset
+    question: Question
+    expected: int
+    clock: _Clock
+    entrants: list[Extractor] = field(default_factory=list)
+    unavailable: list[dict[str, str]] = field(default_factory=list)
+    reports: dict[str, ProbeReport] = field(default_factory=dict)
+    halfway: dict[str, float] = field(default_factory=dict)
+    ends: float = float("inf")
+    longest: float = 0.0
+    conclusion: float = CONCLUSION
+
+    def begin(self, before: float) -> None:
+        """Set the end of the budget, of which ``before`` seconds went; refuses one of which too little is left."""
+        budget = self.question.budget
+        if budget is None:
+            return
+        busy = busyness(*_spun()) if before else 1.0
+        least = before + start("torch" in sys.modules, any(one.at_hand for one in self.entrants), busy)
+        if before and budget < least:
+            raise TooShort(
+                f"{budget:g} seconds are not enough: {before:.0f} went before any backbone was looked at.",
+                f"Give {1 + 1.1 * least:.0f} seconds at least; again it takes less, for the pictures are read now.",
+            )
+        self.ends, self.conclusion = budget - before, CONCLUSION * busy
+
+    def round(self, part: Ints, told: Told, last: bool) -> Iterator[None]:
+        """Measure everyone who is left on ``part``; yields after each."""
+        for entrant in self._left():
+            name, known = entrant.card.id, self.reports.get(entrant.card.id)
+            begun, torch_there = self.clock.read()["total"], "torch" in sys.modules
+            try:
+                if known is None:
+                    self._admit(entrant, begun)
+                report = self.measured(entrant, part, self._counted(told), last)
+            except BackboneUnavailable as error:
+                self.entrants.remove(entrant)
+                self.out(name, error)
+                self.check()
+                continue
+            self.halfway[name] = known.accuracy if known else np.nan
+            self.reports[name] = replace(report, seconds=report.seconds + (known.seconds if known else 0.0))
+            loading = 0.0 if torch_there or "torch" not in sys.modules else TORCH  # which none after it has to do
+            self.longest = max(self.longest, self.clock.read()["total"] - begun - loading)
+            yield
+
+    def measured(
+        self, extractor: Extractor, part: Ints, told: Told = lambda *_: None, scores: bool = True
+    ) -> ProbeReport:
+        """Features of ``part`` and a probe on each tap; transfer ``scores`` too, which cost more than a probe."""
+        features = extractor.rows(part, lambda done, total: told(extractor.card.id, done, total))
+        begun = time.perf_counter()
+        report = judged(features, extractor.folder, self.dataset, part, scores, self.question.fresh)
+        spent = time.perf_counter() - begun
+        self.clock.stages["forward"] += features.seconds
+        self.clock.stages["probe"] += spent
+        return replace(report, seconds=features.seconds + spent)
+
+    def drop(self, part: Ints) -> float:
+        """Mark those surely behind the best; the share of who took part that is left.
+
+        Three stay in any case, one of them of another family than the best.
+        """
+        alive = sorted((self.reports[one.card.id] for one in self._left()), key=lambda one: -one.accuracy)
+        rights = np.stack([one.right[-1] for one in alive])
+        shares = accuracies(rights, self.dataset.groups[part], self.question.seed)
+        kept = _kept(alive)
+        for index, one in enumerate(alive):
+            if one.card.id not in kept and difference(shares[:, index], shares[:, 0])[1] < 0:
+                self.reports[one.card.id] = replace(one, dropped_at=len(part))
+        return len(self._left()) / len(alive)
+
+    def out(self, name: str, error: BackboneUnavailable) -> None:
+        self.unavailable.append({"id": name, "problem": error.problem, "remedy": error.remedy})
+
+    def check(self) -> None:
+        """Raise the first reason where no backbone is left to compare."""
+        if not self.entrants:
+            first = (self.unavailable or [{"problem": "No backbone was named.", "remedy": "Choose one."}])[0]
+            raise BackboneUnavailable(first["problem"], first["remedy"])
+
+    def _left(self) -> list[Extractor]:
+        """Those that have not dropped out."""
+        gone = {name for name, report in self.reports.items() if report.dropped_at is not None}
+        return [one for one in self.entrants if one.card.id not in gone]
+
+    def _admit(self, entrant: Extractor, now: float) -> None:
+        """Tell a backbone that was not looked at yet how many seconds it may take; the first has to be in any case.
+
+        Raises:
+            BackboneUnavailable: it would take the budget past its end.
+        """
+        if self.reports and now + self.longest + self.conclusion > self.ends:
+            problem = f"{self.question.budget:g} seconds left no time for it."
+            raise BackboneUnavailable(problem, "Give more seconds, or compare fewer backbones.")
+        entrant.left = (self.ends - self.conclusion - now) / max(1, len(self.entrants) - len(self.reports))
+
+    def _counted(self, told: Told) -> Told:
+        """``told``, counting on from what was seen, of all forward passes that the whole comparison may take."""
+        seen = sum(report.pictures for report in self.reports.values())
+        every = self.expected * len(self.entrants)
+        return lambda stage, done, _: told(stage, min(seen + done, every), every)
+
+
+def _entered(
+    dataset: Dataset,
+    question: Question,
+    store: Store,
+    settings: Settings,
+    expected: int,
+    nodes: Nodes | None,
+    clock: _Clock,
+) -> _Contest:
     """The backbones whose names are known; for the others, why not. The baseline is no entrant."""
-    found = _Field(expected, [], [])
+    found = _Contest(dataset, question, expected, clock)
     for name in dict.fromkeys(name for name in question.backbones if not name.startswith("pixels/")):
         try:
             card = sources.card(name, settings)
@@ -216,21 +264,7 @@ def _entrants(
     return found
 
 
-def _start(field: _Field, question: Question, before: float) -> float:
-    """How many times slower than alone this process is; refuses a budget of which too little is left to begin."""
-    if question.budget is None or not before:
-        return 1.0
-    busy = busyness(before, sum(os.times()[:4]))
-    least = before + start("torch" in sys.modules, any(one.at_hand for one in field.entrants), busy)
-    if question.budget < least:
-        raise TooShort(
-            f"{question.budget:g} seconds are not enough: {before:.0f} went before any backbone was looked at.",
-            f"Give {np.ceil(least * 1.1):.0f} seconds at least; again it takes less, for the pictures are read now.",
-        )
-    return busy
-
-
-def _shuffled(dataset: Dataset, seed: int) -> NDArray[np.int64]:
+def _shuffled(dataset: Dataset, seed: int) -> Ints:
     """Every picture but the test part's, in an order whose prefixes keep the classes' shares."""
     pool = split(dataset, seed).of("train", "select", "calibration")
     rng = np.random.default_rng(seed)
@@ -241,28 +275,12 @@ def _shuffled(dataset: Dataset, seed: int) -> NDArray[np.int64]:
     return pool[np.argsort(position, kind="stable")]
 
 
-def _measure(
-    extractor: Extractor,
-    dataset: Dataset,
-    part: NDArray[np.int64],
-    clock: _Clock,
-    told: Told = lambda *_: None,
-    scores: bool = True,
-    fresh: bool = False,
-) -> ProbeReport:
-    """Features of ``part`` and a probe on each tap of them; transfer ``scores`` too, which cost more than a probe."""
-    features = extractor.rows(part, lambda done, total: told(extractor.card.id, done, total))
-    begun = time.perf_counter()
-    report = judged(features, extractor.folder, dataset, part, scores, fresh)
-    spent = time.perf_counter() - begun
-    clock.stages["forward"] += features.seconds
-    clock.stages["probe"] += spent
-    return replace(report, seconds=features.seconds + spent)
-
-
-def _from(seen: int, every: int, told: Told) -> Told:
-    """``told``, counting from ``seen`` of ``every`` forward passes that the whole comparison may take."""
-    return lambda stage, done, _: told(stage, min(seen + done, every), every)
+def _spun() -> tuple[float, float]:
+    """Wall and CPU seconds of a little computing, which waits for nothing but the processor."""
+    wall, cpu = time.perf_counter(), time.thread_time()
+    while time.perf_counter() - wall < SPUN:
+        pass
+    return time.perf_counter() - wall, time.thread_time() - cpu
 
 
 def _pace(earlier: int, number: int, start: dict[str, float], now: dict[str, float], share: float) -> Pace:
@@ -271,76 +289,10 @@ def _pace(earlier: int, number: int, start: dict[str, float], now: dict[str, flo
     return Pace(number, forward / (number - earlier), probing)
 
 
-def _drop(field: _Field, part: NDArray[np.int64], dataset: Dataset, question: Question) -> float:
-    """Mark those surely behind the best; the share of who took part that is left.
-
-    Three stay in any case, one of them of another family than the best.
-    """
-    alive = sorted((field.reports[one.card.id] for one in field.left()), key=lambda one: one.accuracy, reverse=True)
-    shares = accuracies(np.stack([one.right[-1] for one in alive]), dataset.groups[part], question.seed)
-    kept = {one.card.id for one in alive[:FINALISTS]}
+def _kept(alive: list[ProbeReport]) -> set[str]:
+    """Who stays whatever was measured: the three best, one of them of another family than the best if there is one."""
+    best = alive[:FINALISTS]
     stranger = next((one for one in alive if one.card.family != alive[0].card.family), None)
-    if stranger is not None and all(one.card.family == alive[0].card.family for one in alive[:FINALISTS]):
-        kept = {one.card.id for one in alive[: FINALISTS - 1]} | {stranger.card.id}
-    for index, one in enumerate(alive):
-        if one.card.id not in kept and difference(shares[:, index], shares[:, 0])[1] < 0:
-            field.reports[one.card.id] = replace(one, dropped_at=len(part))
-    return len(field.left()) / len(alive)
-
-
-def _concluded(
-    state: Comparison,
-    field: _Field,
-    part: NDArray[np.int64],
-    dataset: Dataset,
-    question: Question,
-    clock: _Clock,
-    d2: dict[str, Any] | None,
-) -> Comparison:
-    """``state`` with probabilities, ties, the quadrant and the advice."""
-    groups = dataset.groups[part]
-    reports = {one.card.id: one for one in alike_timed(list(field.reports.values()))}
-    finalists = sorted((one for one in reports.values() if one.dropped_at is None), key=lambda one: -one.accuracy)
-    shares = accuracies(np.stack([one.right[-1] for one in finalists]), groups, question.seed)
-    wins = np.bincount(shares.argmax(axis=1), minlength=len(finalists)) / len(shares)
-    finalists = [replace(one, p_best=float(win)) for one, win in zip(finalists, wins, strict=True)]
-    finalists = _against_best(finalists, dataset.y[part], groups, question.seed)
-    sure = behind(np.stack([one.right[-1] for one in finalists]), shares)
-    ties = sorted((one for one, late in zip(finalists, sure, strict=True) if not late), key=lambda o: o.ms_per_picture)
-    best = finalists[0]
-    half = field.halfway[best.card.id]
-    counts = np.array(list(dataset.counts.values()))
-    quadrant = place(best.right, groups, counts, None if np.isnan(half) else best.accuracy - half, question.seed)
-    told = next((one for one in finalists if one.pretrained), None)
-    quadrant = replace(quadrant, d2=d2, d3={"backbone": told.card.id} | (told.pretrained or {}) if told else None)
-    backbone, strategy, sentence = advise(finalists, ties, quadrant)
-    if state.baseline is not None and state.baseline.interval[1] >= best.accuracy:
-        sentence += " Beware: shrunken pixels alone may do as well, so colour or layout may give the classes away."
-    reports = reports | {one.card.id: one for one in finalists}
-    chosen = reports[backbone]
-    return replace(
-        state,
-        reports=tuple(reports.values()),
-        ties=tuple(one.card.id for one in ties),
-        quadrant=quadrant,
-        plan={"backbone": backbone, "strategy": strategy, "cut": None, "accuracy": chosen.accuracy, "why": sentence},
-        sentence=sentence,
-        seconds=clock.read(),
-    )
-
-
-def _against_best(
-    finalists: list[ProbeReport], y: NDArray[np.int64], groups: NDArray[np.int64], seed: int
-) -> list[ProbeReport]:
-    """``finalists``, best first, each but the best with how it compares to the best."""
-    shares = balanced(np.stack([one.right[-1] for one in finalists]), y, groups, seed)
-    return finalists[:1] + [
-        replace(
-            one,
-            versus_best={
-                "mid_p": mid_p(one.right[-1], finalists[0].right[-1]),
-                "difference": difference(shares[:, index], shares[:, 0]),
-            },
-        )
-        for index, one in enumerate(finalists[1:], start=1)
-    ]
+    if stranger is not None and all(one.card.family == alive[0].card.family for one in best):
+        best = [*best[:-1], stranger]
+    return {one.card.id for one in best}

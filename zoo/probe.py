@@ -6,7 +6,7 @@ Pure arithmetic: arrays in, values out.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
 
+Z = 1.959964  # standard deviations of a 95 % interval
 FEW_GROUPS = 10
 IN_MEMORY = 8_192  # rows; a probe of more reads its features block by block
 BLOCK = 4_096
@@ -184,31 +185,52 @@ def even(x: Floats) -> NDArray[np.float64]:
     return unit(np.sign(wide) * np.sqrt(np.abs(wide)))
 
 
-def left_out_interval(right: NDArray[np.bool_], y: Ints, groups: Ints | None = None) -> tuple[float, float]:
+def left_out_interval(
+    right: NDArray[np.bool_], y: Ints, groups: Ints | None = None, z: float = Z
+) -> tuple[float, float]:
     """``accuracy_interval`` of pictures that were each predicted by a fit to all the others.
 
     Such predictions lean on each other's labels. Where there is nothing to learn every pair of pictures counts twice,
     once in each prediction (a degenerate U-statistic of order 2), which doubles the variance; where all is learned
     no label of another matters. In between, the way left from guessing by the classes' shares to certainty is taken.
+    As in Wilson's interval, the variance is that of the share supposed, not of the one seen: a share is in the interval
+    where what was seen is within ``z`` standard deviations of it.
     """
+    if len(right) == 0:
+        return 0.0, 1.0
+    p, n = float(right.mean()), _effective(right, groups)
     chance = float((np.bincount(y) ** 2).sum()) / len(y) ** 2
-    learned = min(max((float(right.mean()) - chance) / max(1 - chance, 1e-9), 0.0), 1.0)
-    return accuracy_interval(right, groups, 2 - learned)
+
+    def beyond(share: float) -> bool:
+        learned = min(max((share - chance) / max(1 - chance, 1e-9), 0.0), 1.0)
+        return abs(p - share) > z * (share * (1 - share) * (2 - learned) / n) ** 0.5
+
+    return _edge(beyond, 0.0, p), _edge(beyond, 1.0, p)
 
 
-def accuracy_interval(
-    right: NDArray[np.bool_], groups: Ints | None = None, leaning: float = 1.0
-) -> tuple[float, float]:
-    """Wilson's 95 % interval (Wilson 1927) for the share of ``right``.
+def _edge(beyond: Callable[[float], bool], out: float, inside: float) -> float:
+    """Where ``beyond`` turns between ``out``, where it may hold, and ``inside``, where it does not."""
+    if not beyond(out):
+        return out
+    for _ in range(50):
+        middle = (out + inside) / 2
+        out, inside = (middle, inside) if beyond(middle) else (out, middle)
+    return inside
+
+
+def accuracy_interval(right: NDArray[np.bool_], groups: Ints | None = None) -> tuple[float, float]:
+    """Wilson's 95 % interval (Wilson 1927) for the share of ``right``, of as many pictures as count."""
+    return wilson(float(right.mean()), _effective(right, groups)) if len(right) else (0.0, 1.0)
+
+
+def _effective(right: NDArray[np.bool_], groups: Ints | None) -> float:
+    """How many independent pictures tell as much as these.
 
     Pictures of one group rise and fall together, so N is divided by the design effect, the ratio of the clustered to
     the independent variance (Kish 1965). Where nothing varies, or there are fewer than ten groups, which is too few to
-    estimate that ratio, N is the number of groups. ``leaning`` divides N further.
+    estimate that ratio, it is the number of groups.
     """
-    n = len(right)
-    if n == 0:
-        return 0.0, 1.0
-    p = float(right.mean())
+    n, p = len(right), float(right.mean())
     effective = float(n)
     if groups is not None:
         _, member = np.unique(groups, return_inverse=True)
@@ -219,10 +241,10 @@ def accuracy_interval(
             effective = n * min(1.0, independent / clustered) if clustered > 1e-12 else float(several)
         if several < FEW_GROUPS:
             effective = min(effective, float(several))
-    return wilson(p, effective / leaning)
+    return effective
 
 
-def wilson(p: float, n: float, z: float = 1.959964) -> tuple[float, float]:
+def wilson(p: float, n: float, z: float = Z) -> tuple[float, float]:
     """Wilson's interval for a share ``p`` of ``n`` trials at ``z`` standard deviations (95 % unless told)."""
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * float(np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)))

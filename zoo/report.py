@@ -47,6 +47,8 @@ class ProbeReport:
         versus_best: None for the best finalist; for the others mid-p of McNemar's exact test against it, and the 95 %
             interval of the difference of balanced accuracies, from paired resamples.
         right: (T, N) which left-out pictures each tap's probe got right.
+        together: the last tap's interval such that those of all backbones compared hold at once: the best one was
+            picked. None before the end, when it is not known among how many.
     """
 
     card: Card
@@ -70,6 +72,7 @@ class ProbeReport:
     dropped_at: int | None = None
     p_best: float | None = None
     versus_best: dict[str, Any] | None = None
+    together: Interval | None = None
 
     @property
     def accuracy(self) -> float:
@@ -77,7 +80,7 @@ class ProbeReport:
 
     @property
     def interval(self) -> Interval:
-        return self.taps[-1].interval
+        return self.together or self.taps[-1].interval
 
     def as_json(self) -> dict[str, Any]:
         scores = ("knn", "knn_interval", "logme", "hscore", "transrate", "leep", "nce", "balanced_accuracy")

@@ -79,10 +79,13 @@ def shrunk_hscore(x: Floats, y: Ints) -> float:
     """H-score with Ledoit–Wolf shrinkage of both covariances (Ibrahim et al., 2021); arguments as for ``hscore``.
 
     With centred F = U S Vᵀ the class means lie in the span of V, and the shrunk covariance is diagonal there: V itself
-    is never needed.
+    is never needed. Columns that never vary say nothing and are left out: covariances would be shrunk towards them.
     """
-    f = _centred(x)
+    wide = np.asarray(x, dtype=np.float64)
+    f = _centred(wide[:, np.ptp(wide, axis=0) > 0])
     n, d = f.shape
+    if d == 0:
+        return 0.0
     u, variance = spectrum(f)
     mu = variance.sum() / n / d
     raw = float((variance**2).sum()) / n**2

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -70,6 +71,29 @@ def test_finalists_are_set_against_the_best_and_scores_stand_beside_the_probe(
         assert all(isinstance(row[name], float) for name in ("logme", "hscore", "transrate", "balanced_accuracy"))
         assert row["torch_ms_per_picture"] > 0
     assert found["baseline"]["leep"] is None
+
+
+@pytest.mark.slow
+def test_permuted_labels_leave_chance_inside_the_winner_s_interval(
+    picture_folder: PictureFolder, store: Store, settings: Settings
+) -> None:
+    for name in TINY:
+        give_weights(settings, name)
+    true = intake(picture_folder(3, 16), store, settings)
+    question = Question(backbones=tuple(f"timm/{name}" for name in TINY), thermometer=False)
+
+    def best(labels: np.ndarray[Any, np.dtype[np.int64]]) -> tuple[dict[str, Any], float]:
+        items = [replace(item, label=int(label)) for item, label in zip(true.items, labels, strict=True)]
+        found = list(compare(replace(true, items=items), question, store, settings))[-1]
+        return found.as_json()["backbones"][0], found.chance
+
+    row, chance = best(true.y)
+    assert row["interval"][0] > chance
+    inside = 0
+    for seed in range(20):
+        row, chance = best(np.random.default_rng(seed).permutation(true.y))
+        inside += row["interval"][0] <= chance <= row["interval"][1]
+    assert inside >= 18  # what 95 % of 20 are, less one standard deviation of a binomial
 
 
 def test_a_budget_is_used_and_not_overrun() -> None:

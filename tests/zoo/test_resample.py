@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from zoo.probe import Z, wilson
 from zoo.quadrant import place
-from zoo.resample import accuracies, balanced, behind, difference, gain_of_best, mid_p
+from zoo.resample import accuracies, at_once, balanced, behind, difference, gain_of_best, mid_p
 
 
 def test_a_clear_winner_is_sure_and_equals_are_not() -> None:
@@ -100,3 +101,22 @@ def test_very_many_groups_are_drawn_less_often_and_some_at_a_time(monkeypatch: p
     assert shares.shape == (200, 2)
     assert shares.mean(axis=0) == pytest.approx([0.8, 0.8], abs=0.005)
     assert shares.std(axis=0) == pytest.approx([0.00126, 0.00126], rel=0.2)
+
+
+def test_the_best_of_twenty_equals_is_inside_its_interval_nineteen_times_of_twenty() -> None:
+    rng = np.random.default_rng(0)
+    alone, together = [], []
+    for seed in range(100):
+        rights = rng.random((20, 80)) < 0.5
+        best = max(rights, key=lambda row: int(row.sum()))
+        bounds = [wilson(float(best.mean()), 80, z) for z in (Z, at_once(list(rights), np.arange(80), seed))]
+        for low_high, found in zip(bounds, (alone, together), strict=True):
+            found.append(low_high[0] <= 0.5 <= low_high[1])
+    assert np.mean(alone) < 0.8
+    assert np.mean(together) >= 0.95
+
+
+def test_copies_of_one_backbone_widen_no_interval() -> None:
+    right = np.random.default_rng(0).random(200) < 0.7
+    assert at_once([right], np.arange(200)) == Z
+    assert at_once([right] * 9, np.arange(200)) == pytest.approx(Z, abs=0.1)

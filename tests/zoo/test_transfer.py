@@ -55,10 +55,23 @@ def test_the_shrunk_hscore_shrinks_as_scikit_learn_does() -> None:
     assert shrunk_hscore(x, y) == pytest.approx(np.trace(fitted.precision_ @ between), abs=1e-9)
 
 
-@pytest.mark.parametrize("score", [logme, hscore, transrate])
+@pytest.mark.parametrize("score", [logme, hscore, shrunk_hscore, transrate])
 def test_columns_of_zeros_move_no_score(score: Score) -> None:
     x, y = made(100, 40, 5, 0.5)
     assert score(np.hstack([x, np.zeros((100, 300))]), y) == pytest.approx(score(x, y), abs=1e-9)
+
+
+def test_pretrained_classes_that_are_never_named_move_no_score() -> None:
+    x, y = made(100, 40, 5, 0.5)
+    p = softmax(x)
+    padded = np.hstack([p, np.zeros((100, 300))])
+    assert leep(padded, y) == pytest.approx(leep(p, y), abs=1e-9)
+    assert nce(padded.argmax(axis=1), y) == pytest.approx(nce(p.argmax(axis=1), y), abs=1e-9)
+
+
+def test_features_that_never_vary_score_nothing() -> None:
+    _, y = made(40, 5, 3, 0.5)
+    assert shrunk_hscore(np.ones((40, 6)), y) == 0.0
 
 
 def surely_transrate(x: NDArray[np.float64], y: Ints) -> float:
