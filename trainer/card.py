@@ -15,6 +15,8 @@ from trainer.cardwords import WORDS
 from zoo.store import read_json
 
 DRAWS = 2000
+OVERALL = ("accuracy", "balanced_accuracy", "ece", "ece_debiased", "brier", "coverage", "held_back")
+BY_CLASS = ("precision", "recall", "f1")
 KNOWN = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc0-1.0")  # to a hub
 
 
@@ -55,14 +57,23 @@ def metrics(classifier: Path) -> dict[str, Any]:
     }
     if "confusion" in report and found["balanced_accuracy"]["interval"] is None:
         found["balanced_accuracy"]["interval"] = _balanced(np.array(report["confusion"]))
+    if "ece_debiased" in report:
+        found["ece_debiased"] = dict(zip(("value", "interval"), report["ece_debiased"], strict=True))
     if "brier" in report:
         found["brier"] = {"value": report["brier"], "interval": report.get("brier_interval")}
-    if "per_class" in report:
-        rows = [row for row in report["per_class"] if row["n"]]
-        found["recall"] = {
-            row["label"]: {"value": row["recall"], "interval": row["interval"], "n": row["n"]} for row in rows
-        }
+    if "sets" in report:
+        found["coverage"] = {"value": report["sets"]["coverage"], "interval": report["sets"]["interval"]}
+    if "held_back" in report:
+        found["held_back"] = report["held_back"]
+    for name in BY_CLASS if "per_class" in report else ():
+        found[name] = {row["label"]: one for row in report["per_class"] if (one := _of_class(row, name)) is not None}
     return found
+
+
+def _of_class(row: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """A class's precision, recall or F1; None where it is not defined."""
+    interval = row.get(f"{name}_interval") or (row.get("interval") if name == "recall" else None)
+    return None if row.get(name) is None or not row["n"] else {"value": row[name], "interval": interval, "n": row["n"]}
 
 
 def _balanced(confusion: Any) -> list[float]:
@@ -158,8 +169,10 @@ def _written(
 def _table(say: Mapping[str, str], found: Mapping[str, Any]) -> str:
     if not found:
         return say["unmeasured"]
-    rows = [(say[name], found[name]) for name in ("accuracy", "balanced_accuracy", "ece", "brier") if name in found]
-    rows += [(f"{say['recall']}: {plain(label)}", one) for label, one in (found.get("recall") or {}).items()]
+    rows = [(say[name], found[name]) for name in OVERALL if name in found]
+    rows += [
+        (f"{say[name]}: {plain(label)}", one) for name in BY_CLASS for label, one in (found.get(name) or {}).items()
+    ]
     lines = [f"| {say['measure']} | {say['value']} | {say['interval']} |", "|---|---|---|"]
     for name, one in rows:
         low, high = one["interval"] or (None, None)

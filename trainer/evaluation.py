@@ -32,8 +32,8 @@ def evaluate(
         groups: (N,) pictures of a group count as one where intervals are made.
 
     Returns:
-        n, accuracy, interval, balanced_accuracy, ece, ece_interval, ece_by_chance, brier, brier_interval, confusion
-        (true × predicted), per_class, reliability and hardest; every accuracy is in 0…1.
+        n, accuracy, interval, balanced_accuracy, ece, ece_interval, ece_by_chance, ece_debiased, brier, brier_interval,
+        confusion (true × predicted), per_class, reliability and hardest; every accuracy is in 0…1.
     """
     n = len(y)
     if n == 0:
@@ -54,6 +54,7 @@ def evaluate(
         "ece": error,
         "ece_interval": bounds,
         "ece_by_chance": ece_by_chance(probabilities.max(axis=1)),
+        "ece_debiased": ece_debiased(probabilities.max(axis=1), right),
         "brier": float(scores.mean()),
         "brier_interval": _mean_interval(scores),
         "classes": list(classes),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.conformal import coverage
+from trainer.evaluation import ece_debiased
 from trainer.evidence import Evidence
 from trainer.folder import RunFolder
 from trainer.results import costed, details
@@ -70,7 +71,11 @@ class Judgement:
         more = details(held.sure(), y, self.classes, groups, temperature, right, len(learned.rows))
         known = held.novelty[np.isfinite(held.novelty)]
         refused = float((known > 1).mean()) if len(known) else None
-        return {"run": self.run, **self.evaluation, **more, "refused": refused, "trust": self.trust}
+        told = dict(self.evaluation)
+        if "ece_debiased" not in told:  # a run from before it was kept
+            sure = held.sure()
+            told["ece_debiased"] = ece_debiased(sure.max(axis=1), sure.argmax(axis=1) == y)
+        return {"run": self.run, **told, **more, "refused": refused, "trust": self.trust}
 
     def coverage(self, miss: float) -> dict[str, Any]:
         """Of prediction sets that may lack the truth ``miss`` of the time.

@@ -131,6 +131,11 @@ def _certainty(found: Found) -> str:
         f"(T = {found.get('temperature') or 1:.2f}) by {old['ece']:.1%} ({old['ece_interval'][0]:.1%} – "
         f"{old['ece_interval'][1]:.1%})."
     )
+    if less := found.get("ece_debiased"):
+        text += (
+            f" Less what chance adds on that many pictures: {less[0]:.1%} ({less[1][0]:.1%} – {less[1][1]:.1%}); "
+            "0 is what a perfectly honest classifier would show."
+        )
     charts = _diagram(found["reliability"], "with temperature") + _diagram(old["reliability"], "without")
     return f'<p>{text}</p><div class="two">{charts}</div>'
 

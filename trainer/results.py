@@ -6,11 +6,13 @@ interval.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.conformal import MISS, coverage, least
 from trainer.evaluation import ece_with_interval, reliability
 from zoo.errors import BadPlan
 from zoo.probe import accuracy_interval, wilson
@@ -163,6 +165,27 @@ def _verdict(gap: float, low: float, high: float) -> str:
         f"It overfits: on pictures it learned from it is better by {span}. More pictures, stronger augmentation or "
         "fewer trained layers would narrow that."
     )
+
+
+def promises(
+    probabilities: Rows, y: Ints, calibration: Rows, labels: Ints, classes: tuple[str, ...], novelty: Rows
+) -> dict[str, Any]:
+    """What sets and gate promise, on N test pictures: ``sets`` as ``conformal.coverage`` has it, and ``held_back``.
+
+    Args:
+        calibration: (M, C); labels: (M,).
+        novelty: (N,), 1 at the gate's threshold; NaN or 0 where it has none.
+
+    Returns:
+        each only where enough pictures calibrated it; ``held_back`` is the share that the gate takes for unknown.
+    """
+    found: dict[str, Any] = {}
+    with suppress(BadPlan):
+        found["sets"] = coverage(probabilities, y, calibration, labels, classes)
+    if len(labels) >= least(MISS / 2) and len(novelty):
+        share = float((novelty > 1).mean())
+        found["held_back"] = {"value": share, "interval": list(wilson(share, len(novelty))), "n": len(novelty)}
+    return found
 
 
 def decisions(probabilities: Rows, costs: Rows, asking: float | None = None) -> Ints:

@@ -26,6 +26,7 @@ from trainer.head import softmax
 from trainer.job import Job, Trained
 from trainer.networks import logits, soften
 from trainer.novelty import Gate, fit_gate
+from trainer.results import per_class, promises
 from trainer.strategies import strategy
 from zoo.dataset import PARTS, Part
 from zoo.forward import keep_freed_memory, use_threads
@@ -87,6 +88,10 @@ def _finish(job: Job, trained: Trained, begun: float) -> Finished:
     report = evaluate(probabilities, data.y[test], data.classes, names, data.groups[test])
     for row in report.get("hardest", []):
         row["index"] = int(test[row["index"]])  # in the dataset, where the page finds the picture
+    if report["n"]:
+        report["per_class"] = per_class(probabilities, data.y[test], data.classes, data.groups[test])
+        newer = gate.distance(seen["test"]) / gate.threshold
+        report |= promises(probabilities, data.y[test], sure, data.y[calibration], data.classes, newer)
     short = {name: report[name] for name in ("n", "accuracy", "interval", "balanced_accuracy", "ece")}
     report |= {"temperature": temperature, "expected": trained.expected}
     write_json(job.folder / "evaluation.json", report)

@@ -16,11 +16,13 @@ from huggingface_hub import metadata_load
 from tests.conftest import drawn
 from tests.taken import answers, opened, space, static
 from tests.trainer.push_stand_in import hub
-from trainer import answering, onefile, served
+from trainer import answering, onefile, results, served
 from trainer.attention import inside
-from trainer.card import card, metrics, model_front, plain
+from trainer.card import BY_CLASS, OVERALL, card, metrics, model_front, plain
+from trainer.cardwords import WORDS
 from trainer.certificate import compared
 from trainer.classifier import Classifier, save
+from trainer.evaluation import evaluate
 from trainer.exports import export, exports
 from trainer.novelty import fit_gate
 from trainer.proof import Order, Proof
@@ -201,6 +203,22 @@ def test_a_card_shows_names_letter_for_letter_and_each_metric_with_its_interval(
     for known in ("f" * 8, "s" * 8, "w" * 8, "apache\\-2.0" if "\\-" in plain("-") else "apache-2.0"):
         assert known in text
     assert metrics(tiny.classifier)["n"] == 120
+
+
+def test_card_and_passport_carry_every_figure_with_its_interval_in_both_languages(tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    sure, y = chance.dirichlet(np.ones(3), 200), chance.integers(0, 3, 200)
+    report = evaluate(sure, y, CLASSES, tuple(map(str, range(200))))
+    report["per_class"] = results.per_class(sure, y, CLASSES, np.arange(200))
+    report |= results.promises(sure, y, sure[:100], y[:100], CLASSES, chance.random(200))
+    (tmp_path / "evaluation.json").write_text(json.dumps(report))
+    folder = made(tmp_path / "classifier")
+    text = card(folder, compared(sure, sure, [0.1] * 200, "x", 0.01), model_front(folder), "")
+    for said in WORDS.values():
+        table = text.partition(f"## {said['right']}")[2].partition("##")[0]
+        assert table.count("| –") == 0
+        assert table.count(" … ") == len(OVERALL) + 3 * len(BY_CLASS)
+        assert all(f"| {said[name]} |" in table for name in OVERALL)
 
 
 def test_a_push_is_one_commit_with_card_and_certificate_and_keeps_no_token(

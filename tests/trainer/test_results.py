@@ -12,6 +12,7 @@ import pytest
 from trainer import report, results
 from trainer.evaluation import evaluate
 from trainer.head import softmax
+from trainer.ui.results_view import calibration_html
 from zoo.errors import BadPlan
 
 CLASSES = ("=SUM(A1)", "<b>b</b>", "c")
@@ -107,6 +108,25 @@ def test_deciding_by_cost_pays_off_where_mistakes_cost_unequally() -> None:
     assert 0 < asked["asked"] < 1
     with pytest.raises(BadPlan):
         results.costed(probabilities, y, np.arange(2000), -costs, CLASSES)
+
+
+def test_the_screen_and_the_report_tell_the_calibration_error_less_chance_and_explain_it() -> None:
+    found = whole()
+    value, (low, high) = found["ece_debiased"]
+    assert low <= value <= found["ece"]
+    shown = calibration_html(found)
+    assert f"is {100 * value:.1f} points, likely {100 * low:.0f} to {100 * high:.0f}." in shown
+    assert "even a perfectly honest classifier seems a little off" in shown
+    assert f"{value:.1%} ({low:.1%} – {high:.1%}); 0 is what" in report.as_html(found)
+
+
+def test_what_sets_and_gate_promise_is_told_only_where_it_was_calibrated() -> None:
+    (sure, y), (held, known) = world(400), world(100, 1)
+    told = results.promises(sure, y, held, known, CLASSES, np.linspace(0.5, 1.04, 400))
+    assert told["sets"]["interval"][0] < 0.9 < told["sets"]["interval"][1]
+    low, high = told["held_back"]["interval"]
+    assert low < told["held_back"]["value"] < high < 0.15
+    assert results.promises(sure, y, held[:5], known[:5], CLASSES, np.zeros(400)) == {}
 
 
 def test_reports_are_literal_text_and_no_formula() -> None:

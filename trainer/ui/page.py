@@ -19,6 +19,7 @@ from zoo.store import Store
 from zoo.ui import api, compare_tab, data_tab, kit, tour
 from zoo.ui.asking import visited
 from zoo.ui.compare_view import summary
+from zoo.ui.glossary import glossary
 from zoo.ui.kit import QUIET, Seat, percent, plural
 
 STEPS = {"data": "Data", "compare": "Compare", "train": "Train", "results": "Results", "try": "Try", "share": "Share"}
@@ -61,6 +62,7 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
             gr.HTML(kit.say(PUBLIC))
         steps = gr.HTML(_stepper("data", {}), js_on_load=TURNS)
         gr.HTML(tour.tour_html(), js_on_load=tour.SCRIPT)
+        gr.HTML(glossary())
         screens: dict[str, gr.Column] = {}
         for key in STEPS:
             with gr.Column(visible=key == "data", elem_classes="tz-screen", elem_id=f"screen-{key}") as screens[key]:

@@ -9,6 +9,7 @@ from trainer.ui.train_view import TITLES
 from zoo.ui import kit
 from zoo.ui.charts import Axis, Line, heat, plot, shares, whisker
 from zoo.ui.compare_charts import short
+from zoo.ui.glossary import term
 from zoo.ui.kit import between, esc, percent
 
 Results = dict[str, Any]
@@ -119,7 +120,14 @@ def calibration_html(found: Results) -> str:
     if chance := found.get("ece_by_chance"):
         low, high = (f"{100 * bound:.0f}" for bound in chance[1])
         note += f" A perfectly honest one would seem off by {low} to {high} points on that many pictures, by chance."
-    return kit.panel("Is its certainty honest?", plot(lines, x, shares(0), said), note)
+    return kit.panel("Is its certainty honest?", _less_chance(found) + plot(lines, x, shares(0), said), note)
+
+
+def _less_chance(found: Results) -> str:
+    """The calibration error without what chance adds to it, with its word explained."""
+    value, bounds = found["ece_debiased"]
+    said = esc(f"is {100 * value:.1f} points{_range(bounds)}.")
+    return f'<p class="tz-note">{term("debiased")} {said}</p>'
 
 
 def _points(bins: list[Results]) -> list[tuple[float, float]]:

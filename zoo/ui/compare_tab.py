@@ -17,7 +17,6 @@ from zoo.store import Store
 from zoo.ui import catalog_form, kit
 from zoo.ui.compare_charts import short
 from zoo.ui.compare_view import EMPTY, NONE_YET, comparison_html, looked_at
-from zoo.ui.glossary import glossary
 from zoo.ui.kit import CLICKED, POLL, QUIET, Next, Seat, plural, spoken
 from zoo.ui.record_view import record_html
 
@@ -45,7 +44,6 @@ def place(
         chosen = catalog_form.Form.place(settings).chosen
     view = gr.HTML(NONE_YET, js_on_load=CLICKED)
     past = gr.HTML()
-    gr.HTML(glossary())
     after = Next.place(
         "Pictures come first.",
         "data",

@@ -1,4 +1,4 @@
-"""The words of a comparison, each explained in plain sentences where it appears: by hover, by tap, by keyboard."""
+"""The words of a comparison and of results, explained in plain sentences where they appear: by hover, tap, keyboard."""
 
 from __future__ import annotations
 
@@ -55,6 +55,13 @@ TERMS = {
     "transrate": (
         "TransRate",
         ("How much the features tell about the classes, measured in volume they fill. Shown above shuffled labels."),
+    ),
+    "debiased": (
+        "Calibration error less chance",
+        (
+            "With few pictures even a perfectly honest classifier seems a little off. Redrawing the test pictures "
+            "shows how much chance adds; this is what is left. 0: nothing beyond chance."
+        ),
     ),
     "p_best": (
         "Chance of being best",
