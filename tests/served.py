@@ -34,6 +34,7 @@ CHROMIUM = (
     "--disable-component-update",
     "--disable-sync",
 )
+WARNED = ("error", "warning")
 # null: not there yet; else whether the focus can be seen.
 REACHED = """what => {
   const at = document.activeElement, words = what.startsWith('css=') ? null : what;
@@ -106,13 +107,13 @@ def _wait(url: str, page: subprocess.Popen[bytes], log: Path) -> None:
 
 @dataclass
 class Visitor:
-    """A browser tab with a note of every console error, failed answer and request to another host."""
+    """A browser tab with a note of what the console warns of, each failed answer and request to another host."""
 
     page: Page
     complaints: list[str] = field(default_factory=list)
 
     def watch(self, url: str) -> None:
-        self.page.on("console", lambda said: self._note(said.type == "error", f"console: {said.text}"))
+        self.page.on("console", lambda said: self._note(said.type in WARNED, f"console: {said.text}"))
         self.page.on("pageerror", lambda error: self._note(True, f"script: {error}"))
         self.page.on("response", lambda answer: self._note(answer.status >= 400, f"{answer.status}: {answer.url}"))
         own = (url, "data:", "blob:")

@@ -107,6 +107,13 @@ def test_no_change_is_followed_for_ever(settings: Settings) -> None:
         assert function.trigger_mode != "always_last" or all(followed[target] == 1 for target in function.targets)
 
 
+def test_no_screen_says_that_there_is_no_classifier_before_it_has_looked(settings: Settings) -> None:
+    page = build(settings, local=True)
+    shown = [str(getattr(block, "value", "")) for block in page.blocks.values()]
+    assert sum("Looking for your classifiers" in one for one in shown) == 3
+    assert not [one for one in shown if "Train a classifier first" in one]
+
+
 @pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.timeout(900)

@@ -17,16 +17,18 @@ from trainer.judging import MAP, WIDTHS
 from trainer.runs import Runs
 from trainer.ui import doubt_view, results_view
 from trainer.ui.results_view import named
+from trainer.ui.vacant import Vacant
 from zoo.errors import NotFound, StudioError
 from zoo.pictures import Pictures
 from zoo.settings import Settings
 from zoo.store import Store
 from zoo.ui import kit
 from zoo.ui.findings_view import curve_html
-from zoo.ui.kit import CLICKED, POLL, QUIET, Next, Seat, image, percent, spoken
+from zoo.ui.kit import CLICKED, POLL, QUIET, Seat, image, percent, spoken
 
 TEACHING = "How good it is on pictures it had never seen, where it errs, and when to believe it."
 NONE = "Train a classifier first; its results stand here."
+READING = "Reading what the test part said."
 CHOSEN = "Click a cell above to see its pictures."
 SHOWN = 24  # pictures of a cell
 DOUBTS = "Does it know what it does not know? That takes some minutes of computing; the page can be closed meanwhile."
@@ -38,7 +40,7 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs) -> None:
     gr.HTML(kit.heading("Results", TEACHING))
     with gr.Column(visible=False) as whole:
         which = gr.Dropdown([], label="Classifier", elem_classes="tz-which")
-        head = gr.HTML()
+        head = gr.HTML(kit.looking(READING))
         with gr.Row(equal_height=False):
             with gr.Column(min_width=300):
                 matrix = gr.HTML(js_on_load=CLICKED, elem_id="confusion")
@@ -66,23 +68,23 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs) -> None:
             files = [
                 gr.DownloadButton(f"Download {ending}", size="sm", min_width=120) for ending in ("HTML", "CSV", "JSON")
             ]
-    nothing = gr.HTML(kit.say(NONE))
-    after = Next.place(NONE, "train", train="Go to Train", go="Try it")
+    vacant = Vacant.place(NONE, train="Go to Train", go="Try it")
+    after = vacant.after
     timer, stood = gr.Timer(3, active=False), gr.State("")
     doubts = [trust, measure, mapped, plane, timer, stood]
     shown = [head, matrix, certainty, cell, table, pairs, answering, sets, costs.truth, costs.said, *files, *doubts]
 
-    def open_up(step: str, dataset: str, run_id: str, last: str | None) -> list[Any]:
+    def open_up(step: str, dataset: str, run_id: str, last: str | None, bare: bool) -> list[Any]:
         if step != "results":
-            return [gr.skip()] * (3 + len(after.parts))
+            return [gr.skip(), gr.skip(), *vacant.away(bare)]
         finished = [run for run in runs.list() if run.state == "finished"]
         if not finished:
-            return [gr.Column(visible=False), gr.skip(), gr.HTML(visible=True), *after.now(NONE, "train")]
+            return [gr.Column(visible=False), gr.skip(), *vacant.empty()]
         ids = [run.id for run in finished]
         mine = [run.id for run in finished if run.plan and run.plan.dataset == dataset]
         best = run_id if run_id in ids else last if last in ids else (mine or ids)[0]
         picked = gr.Dropdown([(named(run), run.id) for run in finished], value=best)
-        return [gr.Column(visible=True), picked, gr.HTML(visible=False), *after.now("Ask it yourself.", "go")]
+        return [gr.Column(visible=True), picked, *vacant.filled("Ask it yourself.", "go")]
 
     def show(run_id: str, threshold: float, miss: float) -> list[Any]:
         try:
@@ -162,9 +164,8 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs) -> None:
         folder = runs.folder(run_id)
         return _map(_judged(folder, store), folder, int(width))
 
-    seat.step.change(
-        open_up, [seat.step, seat.dataset, seat.run, which], [whole, which, nothing, *after.parts], **QUIET
-    )
+    asked = [seat.step, seat.dataset, seat.run, which, vacant.bare]
+    seat.step.change(open_up, asked, [whole, which, *vacant.parts], **QUIET)
     which.change(show, [which, sure, level], shown, **QUIET)
     sure.release(threshold_of, [which, sure], answering, **QUIET)
     level.input(level_of, [which, level], sets, **QUIET)

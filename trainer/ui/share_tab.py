@@ -14,10 +14,11 @@ from trainer.runs import Runs
 from trainer.takeouts import Takeout, Takeouts
 from trainer.ui.results_view import named
 from trainer.ui.share_view import COPY, given_html, link_html, takeout_html, tiles_html
+from trainer.ui.vacant import Vacant
 from zoo.errors import NotFound
 from zoo.store import Store
 from zoo.ui import kit
-from zoo.ui.kit import CLICKED, POLL, QUIET, Next, Seat, spoken
+from zoo.ui.kit import CLICKED, POLL, QUIET, Seat, spoken
 
 TEACHING = "Every form is asked about pictures that training never saw, and refused where it answers otherwise."
 NONE = "Train a classifier first; then it can be taken away."
@@ -37,18 +38,20 @@ def place(seat: Seat, store: Store, runs: Runs) -> None:
         tiles = gr.HTML(js_on_load=CLICKED, elem_id="formats")
         view = gr.HTML(elem_id="takeout")
         file = gr.DownloadButton("Download", visible=False, elem_id="take", variant="primary", scale=0, min_width=160)
-    nothing = gr.HTML(kit.say(NONE))
-    after = Next.place(NONE, "train", train="Go to Train", make="Make it")
+    vacant = Vacant.place(NONE, train="Go to Train", make="Make it")
+    after = vacant.after
     form, seen, timer = gr.State(FIRST), gr.State(""), gr.Timer(2, active=False)
 
-    def open_up(step: str, run_id: str) -> list[Any]:
+    def open_up(step: str, run_id: str, bare: bool) -> list[Any]:
         if step != "share":
-            return [gr.skip()] * 3
+            return [gr.skip(), gr.skip(), *vacant.away(bare)]
         finished = [run for run in runs.list() if run.state == "finished"]
-        ids = [run.id for run in finished]
-        best = run_id if run_id in ids else next(iter(ids), None)
         choices = [(named(run), run.id) for run in finished]
-        return [gr.Column(visible=bool(ids)), gr.Dropdown(choices=choices, value=best), gr.HTML(visible=not ids)]
+        if not choices:
+            return [gr.Column(visible=False), gr.Dropdown(choices=[], value=None), *vacant.empty()]
+        ids = [run.id for run in finished]
+        picked = gr.Dropdown(choices=choices, value=run_id if run_id in ids else ids[0])
+        return [gr.Column(visible=True), picked, *vacant.filled("")]  # what is next, ``show`` says
 
     def states(run_id: str) -> dict[str, str]:
         return {name: takeouts.read(run_id, name).state for name, one in exports().items() if not one.remote}
@@ -106,7 +109,7 @@ def place(seat: Seat, store: Store, runs: Runs) -> None:
 
     opened.click(give, which, link, **QUIET)
     everything = [tiles, view, file, seen, timer, *after.parts]
-    seat.step.change(open_up, [seat.step, seat.run], [whole, which, nothing], **QUIET)
+    seat.step.change(open_up, [seat.step, seat.run, vacant.bare], [whole, which, *vacant.parts], **QUIET)
     gr.on([which.change, form.change], show, [which, form], everything, **QUIET)
     which.change(lambda run_id: link_html(run_id) if run_id else "", which, link, **QUIET)
     tiles.click(choose, None, form, **QUIET)

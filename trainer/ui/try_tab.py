@@ -18,12 +18,13 @@ from trainer.ui.share_view import COPY, link_html
 from trainer.ui.shelf import Shelf
 from trainer.ui.try_more import Corrected, More, choices, update
 from trainer.ui.try_view import EMPTY, SORTED, live_html, rows_html
+from trainer.ui.vacant import Vacant
 from zoo.errors import StudioError
 from zoo.pictures import Pictures
 from zoo.settings import Settings
 from zoo.store import Store
 from zoo.ui import kit
-from zoo.ui.kit import CLICKED, QUIET, Next, Seat, percent
+from zoo.ui.kit import CLICKED, QUIET, Seat, percent
 from zoo.ui.watch import watched
 
 TEACHING = "Pictures it has never seen. Its probabilities were calibrated; Results shows how far off they are."
@@ -76,20 +77,20 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs, shelf: Shelf
             )
             table = gr.HTML(js_on_load=SORTED, elem_id="batch")
         link = gr.HTML(js_on_load=COPY)
-    nothing = gr.HTML(kit.say(NONE))
-    after = Next.place(NONE, "train", train="Go to Train", share="Take it away")
+    vacant = Vacant.place(NONE, train="Go to Train", share="Take it away")
+    after = vacant.after
     held: gr.State = gr.State(None, time_to_live=3600)
     corrected: gr.State = gr.State(None)
 
-    def open_up(step: str, dataset: str, run_id: str) -> list[Any]:
+    def open_up(step: str, dataset: str, run_id: str, bare: bool) -> list[Any]:
         if step != "try":
-            return [gr.skip()] * (3 + len(after.parts))
+            return [gr.skip(), gr.skip(), *vacant.away(bare)]
         finished = [run for run in runs.list() if run.state == "finished"]
         if not finished:
-            return [gr.Column(visible=False), gr.skip(), gr.HTML(visible=True), *after.now(NONE, "train")]
+            return [gr.Column(visible=False), gr.skip(), *vacant.empty()]
         best = _first(finished, run_id, dataset)
         listed = gr.Dropdown([(named(run), run.id) for run in finished], value=best)
-        return [gr.Column(visible=True), listed, gr.HTML(visible=False), *after.now(READY, "share")]
+        return [gr.Column(visible=True), listed, *vacant.filled(READY, "share")]
 
     def wake(run_id: str) -> Iterator[list[Any]]:
         """Load the classifier before it is asked, and show pictures that it has never seen."""
@@ -174,7 +175,7 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs, shelf: Shelf
             return [gr.skip()] * 3
         return [more.undo(what), kit.say("Undone: the dataset is as it was."), gr.Row(visible=False)]
 
-    seat.step.change(open_up, [seat.step, seat.dataset, seat.run], [trying, which, nothing, *after.parts], **QUIET)
+    seat.step.change(open_up, [seat.step, seat.dataset, seat.run, vacant.bare], [trying, which, *vacant.parts], **QUIET)
     woken = [answers, examples, sets, label, link, held, solved, explained, tools, then, table]
     which.change(wake, which, woken, **QUIET, concurrency_limit=2)
     outcome = [answers, held, tools, label, solved, explained]

@@ -10,6 +10,9 @@ from zoo.ui.theme import HERE
 
 TITLE = "Transfer Zoo"
 CARD, ICON = HERE / "card.png", HERE / "icon.png"
+# Gradio's client ends an upload's progress, which has ended by then, with a "close" that does nothing but warn.
+HUSHED = """<script>(warn => { console.warn = (...said) => {
+  if (said[0] !== 'Method not implemented.') warn(...said); }; })(console.warn.bind(console));</script>"""
 
 
 def head() -> str:
@@ -23,7 +26,7 @@ def head() -> str:
         f'<meta name="theme-color" media="(prefers-color-scheme: {day})" content="{colour}">'
         for day, colour in (("light", "#f7f5f0"), ("dark", "#111714"))
     ]
-    return "".join([*tags, '<link rel="apple-touch-icon" href="/looks/icon.png">'])
+    return "".join([*tags, '<link rel="apple-touch-icon" href="/looks/icon.png">', HUSHED])
 
 
 def routes() -> list[Route]:

@@ -161,6 +161,11 @@ def say(text: str, tone: str = "plain") -> str:
     return f'<p class="tz-say {esc(tone)}" role="status">{esc(text)}</p>'
 
 
+def looking(text: str) -> str:
+    """As ``say``, of what is on its way."""
+    return f'<p class="tz-say tz-looking" role="status">{esc(text)}</p>'
+
+
 def next_words(text: str) -> str:
     """A sentence beside a button, without a box."""
     return f'<p class="tz-beside">{esc(text)}</p>'
