@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import StudioError
-from zoo.settings import Settings
+from zoo.settings import Settings, wait_idly
 
 FIXABLE, INTERRUPTED = 2, 130
 
@@ -43,6 +43,7 @@ def main(program: str, commands: Sequence[Command], argv: Sequence[str] | None =
     chosen = _parser(program, commands).parse_args(argv)
     command: Command = chosen.command
     try:
+        wait_idly()
         settings = Settings.read()
         if chosen.home:
             settings = replace(settings, home=chosen.home.expanduser().absolute())

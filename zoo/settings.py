@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -27,6 +27,7 @@ class Settings:
         engine: the engine runs are sent to unless a plan says otherwise.
         cluster: HOST:PORT of the head of a Ray cluster, empty for none.
         cluster_token: the file with the token that its nodes were started with.
+        cluster_storage: a path or URL that all its nodes reach, by which runs come and go; empty where they see ``home``.
         slots: how many runs this machine takes at once; 0 for one a graphics card, or one without any.
         offline: never ask a hub.
         threads: CPU threads that computing may use.
@@ -47,6 +48,7 @@ class Settings:
     engine: str = "local"
     cluster: str = ""
     cluster_token: Path | None = None
+    cluster_storage: str = ""
     slots: int = 0
     offline: bool = False
     threads: int = 1
@@ -80,6 +82,7 @@ class Settings:
             engine=environ.get("STUDIO_ENGINE", "local"),
             cluster=environ.get("STUDIO_CLUSTER", ""),
             cluster_token=_file(environ, "STUDIO_CLUSTER_TOKEN"),
+            cluster_storage=environ.get("STUDIO_CLUSTER_STORAGE", ""),
             slots=_whole(environ, "STUDIO_SLOTS", 0),
             offline=any(_true(environ, name) for name in ("STUDIO_OFFLINE", "HF_HUB_OFFLINE")),
             threads=_whole(environ, "OMP_NUM_THREADS", usable_cores()),
@@ -127,6 +130,15 @@ def launched_rank(environ: Mapping[str, str] = os.environ) -> int | None:
 def set_environment(**values: str) -> None:
     """What libraries that are imported from here on read from the environment of this process."""
     os.environ.update(values)
+
+
+def wait_idly(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Let threads of OpenMP, torch's among them, sleep while they wait, unless ``environ`` says otherwise.
+
+    They spin by default, which costs as much CPU time as the work where networks are small or cores are shared, and
+    takes it from whatever else runs there (``tests/bench/forward.py``). It counts for libraries loaded from here on.
+    """
+    environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def torch_cache(environ: Mapping[str, str] = os.environ) -> Path:

@@ -1,4 +1,4 @@
-"""What keeping freed memory, the batch and the memory layout are worth to a frozen forward pass on this CPU.
+"""What keeping freed memory, threads that sleep while they wait, and the batch are worth to a frozen forward pass here.
 
 Each row is the same network on the same pictures; the ratio is to the first row. Rows run in processes of their own,
 since memory once kept stays kept.
@@ -23,17 +23,21 @@ PICTURES = 96
 def main() -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else "embedded/tf_efficientnet_lite0"
     first = 0.0
-    print(f"{name}, {PICTURES} pictures      CPU ms/picture  wall ms/picture  ratio of CPU")
-    for keep in (0, 1):
+    print(f"{name}, {PICTURES} pictures            CPU ms/picture  wall ms/picture  ratio of CPU")
+    for keep, idle in ((0, 0), (1, 0), (1, 1)):
         for batch in (32, 16, 1):
-            line = [sys.executable, __file__, "--one", name, str(keep), str(batch)]
+            line = [sys.executable, __file__, "--one", name, str(keep), str(idle), str(batch)]
             cpu, wall = json.loads(subprocess.run(line, capture_output=True, text=True, check=True).stdout)
             first = first or cpu
-            label = f"freed memory {'kept' if keep else 'returned'}, batch {batch}"
-            print(f"{label:<34} {cpu:>14.1f} {wall:>16.1f} {cpu / first:>13.2f}")
+            label = f"freed memory {'kept' if keep else 'returned'}, {'idle' if idle else 'spinning'}, batch {batch}"
+            print(f"{label:<40} {cpu:>14.1f} {wall:>16.1f} {cpu / first:>13.2f}")
 
 
-def one(name: str, keep: bool, batch: int) -> None:
+def one(name: str, keep: bool, idle: bool, batch: int) -> None:
+    from zoo.settings import wait_idly
+
+    if idle:
+        wait_idly()
     import numpy as np
     import torch
 
@@ -58,6 +62,6 @@ def one(name: str, keep: bool, batch: int) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
-        one(sys.argv[2], sys.argv[3] == "1", int(sys.argv[4]))
+        one(sys.argv[2], sys.argv[3] == "1", sys.argv[4] == "1", int(sys.argv[5]))
     else:
         main()
