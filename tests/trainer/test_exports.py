@@ -26,6 +26,7 @@ from trainer.evaluation import evaluate
 from trainer.exports import export, exports
 from trainer.novelty import fit_gate
 from trainer.proof import Order, Proof
+from trainer.ui.share_view import given_html, link_html
 from zoo.backbone import Preprocessing
 from zoo.decode import read_picture
 from zoo.errors import BadExport
@@ -219,6 +220,18 @@ def test_card_and_passport_carry_every_figure_with_its_interval_in_both_language
         assert table.count("| –") == 0
         assert table.count(" … ") == len(OVERALL) + 3 * len(BY_CLASS)
         assert all(f"| {said[name]} |" in table for name in OVERALL)
+
+
+def test_a_link_is_a_code_for_phones_wherever_they_can_reach_it() -> None:
+    import segno
+
+    code = segno.make_qr("https://zoo.example/team/preview?run=a&key=b", error="m").svg_inline(
+        scale=4, dark="#000", light="#fff", svgclass=None
+    )
+    assert code in given_html("preview?run=a&key=b", "https://zoo.example/team/?run=a")
+    for here in ("http://localhost:7860/", "http://127.0.0.1:7860/?run=a", "http://[::1]:7860/"):
+        assert "<svg" not in link_html("a", here)
+        assert "Only this computer opens this address." in link_html("a", here)
 
 
 def test_a_push_is_one_commit_with_card_and_certificate_and_keeps_no_token(

@@ -104,15 +104,23 @@ def place(seat: Seat, store: Store, runs: Runs) -> None:
         takeouts.start(run_id, chosen)
 
     @spoken()
-    def give(run_id: str) -> str:
-        return given_html(Links(store, runs).renew(run_id))
+    def give(run_id: str, request: gr.Request) -> str:
+        return given_html(Links(store, runs).renew(run_id), _here(request))
+
+    def linked(run_id: str | None, request: gr.Request) -> str:
+        return link_html(run_id, _here(request)) if run_id else ""
 
     opened.click(give, which, link, **QUIET)
     everything = [tiles, view, file, seen, timer, *after.parts]
     seat.step.change(open_up, [seat.step, seat.run, vacant.bare], [whole, which, *vacant.parts], **QUIET)
     gr.on([which.change, form.change], show, [which, form], everything, **QUIET)
-    which.change(lambda run_id: link_html(run_id) if run_id else "", which, link, **QUIET)
+    which.change(linked, which, link, **QUIET)
     tiles.click(choose, None, form, **QUIET)
     timer.tick(tick, [which, form, seen], everything, **POLL)
     after.buttons["make"].click(make, [which, form], None, **QUIET).then(show, [which, form], everything, **QUIET)
     after.buttons["train"].click(lambda: "train", None, seat.step, **QUIET)
+
+
+def _here(request: gr.Request) -> str:
+    """The page's address as the browser knows it, also behind a proxy; "" where it is not told."""
+    return str(request.headers.get("referer", ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from trainer.exports import Export
 from trainer.takeouts import Takeout
@@ -16,6 +17,8 @@ COPY = """element.addEventListener('click', event => {
   const address = new URL(button.dataset.copy, location.href).href;
   navigator.clipboard?.writeText(address).then(() => { button.textContent = 'Copied'; }, () => prompt('Copy this', address));
 })"""  # noqa: E501 - one line of the browser's
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+ALONE = "Only this computer opens this address. Open the page by one that phones reach, and a QR code stands here."
 MARKS = {"ready": "ready", "making": "being made", "failed": "refused"}
 
 
@@ -74,20 +77,37 @@ def _note(name: str, parity: Mapping[str, Any]) -> str:
     return asked + more.get(name, " A README in English and Korean and a passport lie beside it.")
 
 
-def link_html(run_id: str) -> str:
-    """Where a classifier's own page is, to be copied."""
+def link_html(run_id: str, here: str = "") -> str:
+    """Where a classifier's own page is, to be copied; for a phone where ``here``, the page's address, is known."""
     address = f"try?run={esc(run_id)}"
+    phone = f'<details class="tz-phone"><summary>On a phone</summary>{code_html(here, address)}</details>'
     return (
         f'<p class="tz-note">To show it to others: <a href="{address}" target="_blank">its own page</a>, with the '
         f'classifier and nothing else. <button type="button" class="tz-do" data-copy="{address}">Copy the link</button>'
-        "</p>"
+        f"</p>{phone if here else ''}"
     )
 
 
-def given_html(address: str) -> str:
-    """A link that opens for whoever has it, to be copied."""
+def given_html(address: str, here: str = "") -> str:
+    """A link that opens for whoever has it, to be copied, and to be read by a phone."""
     return (
         f'<p class="tz-note"><a href="{esc(address)}" target="_blank">Whoever has this link</a> may ask this '
         f"classifier, without signing in, until you make a new one. "
         f'<button type="button" class="tz-do" data-copy="{esc(address)}">Copy the link</button></p>'
+        f"{code_html(here, address) if here else ''}"
+    )
+
+
+def code_html(here: str, address: str) -> str:
+    """``address``, relative to the page at ``here``, as a QR code; a sentence where only this computer can open it."""
+    import segno
+
+    whole = urljoin(here, address)
+    host = urlsplit(whole).hostname or ""
+    if host in LOOPBACK or host.endswith(".localhost"):
+        return f'<p class="tz-note">{esc(ALONE)}</p>'
+    drawn = segno.make_qr(whole, error="m").svg_inline(scale=4, dark="#000", light="#fff", svgclass=None)
+    return (
+        f'<figure class="tz-code"><div role="img" aria-label="QR code of the link">{drawn}</div>'
+        "<figcaption>Point a phone’s camera at it.</figcaption></figure>"
     )
