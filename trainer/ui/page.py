@@ -10,7 +10,7 @@ import gradio as gr
 from trainer.runs import Runs
 from trainer.ui import api as runs_api
 from trainer.ui import augment_view, nodes_tab, present, race_tab, results_tab, share_tab, train_tab, try_tab
-from trainer.ui.shelf import Shelf
+from trainer.ui.shelf import shared
 from zoo.comparisons import Comparisons
 from zoo.dataset import Dataset
 from zoo.errors import NotFound
@@ -37,7 +37,7 @@ ADDRESS = """(id) => { const here = new URL(location.href);
 def build(settings: Settings, *, local: bool) -> gr.Blocks:
     """The page, ready to launch; ``local`` says that only this computer can reach it."""
     store = visited(settings)
-    runs, comparisons, shelf = Runs(store, settings), Comparisons(store, settings), Shelf(store, settings)
+    runs, comparisons, shelf = Runs(store, settings), Comparisons(store, settings), shared(settings)
 
     def finished() -> list[dict[str, Any]]:
         return [outcome for run in runs.list() if (outcome := run.outcome)]

@@ -17,7 +17,7 @@ from trainer.links import Links
 from trainer.runs import Runs
 from trainer.ui.asked import ask
 from trainer.ui.present import UNKNOWN, words
-from trainer.ui.shelf import Shelf
+from trainer.ui.shelf import shared
 from zoo.errors import StudioError
 from zoo.settings import Settings
 from zoo.store import Store
@@ -41,7 +41,7 @@ def routes(settings: Settings) -> list[Route]:
     """For the server's routes."""
     store = Store(settings.home)  # the key says who may
     runs, turns = Runs(store, settings), CapacityLimiter(AT_ONCE)  # those who wait hold no thread
-    links, shelf = Links(store, runs), Shelf(store, settings)
+    links, shelf = Links(store, runs), shared(settings)
 
     def shown(run_id: str, key: str, content: bytes | None) -> Response:
         try:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections import OrderedDict
+from functools import lru_cache
 from pathlib import Path
 
 from trainer import served
@@ -18,6 +19,12 @@ from zoo.store import Store
 
 PLACES = 2
 PATIENCE = 600  # seconds for a classifier to be made ready
+
+
+@lru_cache(maxsize=1)
+def shared(settings: Settings) -> Shelf:
+    """The page's one, which links use too: each keeps networks in memory. Who may ask is not for it to say."""
+    return Shelf(Store(settings.home), settings)
 
 
 class Shelf:
