@@ -1,7 +1,8 @@
 """The driver of one run on a cluster: Ray Train's TorchTrainer around the same worker that a single machine runs.
 
-Every process on the nodes finds plan, pictures and checkpoint in the studio's home, which they share with this
-machine, and goes on from the run's own checkpoint: a node that is lost costs what was learned since.
+Every process on the nodes finds plan, pictures and checkpoint in the studio's home, where they share it with this
+machine, or is brought them (``trainer.afar``). It goes on from the run's own checkpoint: a node that is lost costs what
+was learned since.
 """
 
 from __future__ import annotations
@@ -10,26 +11,28 @@ import importlib
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from trainer.afar import afar, supplies
 from trainer.events import Failed, Placed, Progress, Stopped
 from trainer.events_log import TERMINAL
 from trainer.exhausted import exhausted
 from trainer.folder import RunFolder, stop_requested
+from trainer.mirror import LEASE, OF_RAY, Home
 from trainer.plan import Plan
 from zoo import cluster
 from zoo.errors import BadPlan, StudioError
 from zoo.settings import Settings, launched_rank
+from zoo.storage import Storage
 from zoo.store import new_id, read_json, write_json
 
-LEASE = "attempt.json"  # whose the run's folder is: processes of an attempt that was given up find another name in it
 LOOK = 1.0  # seconds between looks at the head and at the stop file
 SILENT = 10  # looks at which the head did not answer before it is given up
-SHARE = "Let all nodes share STUDIO_HOME, at one path."
+SHARE = "Let all nodes share STUDIO_HOME, at one path, or set STUDIO_CLUSTER_STORAGE to what they all reach."
 LOSSES = 5  # times that nodes may be lost in one attempt
 
 
@@ -41,23 +44,26 @@ def drive(folder: RunFolder, settings: Settings) -> None:
     """
     plan = folder.plan()
     cluster.check(settings)
+    where = settings.cluster_storage
+    storage = Storage.at(where).below("runs", folder.id) if where else None
     folder.log.append(Progress(stage="joining the cluster", done=0, total=1))
     ray = cluster.join(settings, plan.worker_cpus)
+    watch = Watch(folder, settings.cluster, Home(folder, storage) if storage else None)
     try:
         _enough(ray, plan)
-        attempt = new_id()
-        write_json(folder.path / LEASE, {"attempt": attempt})
-        begun = folder.size()
-        Watch(folder, settings.cluster, begun).start()
-        told = {"run_dir": str(folder.path), "attempt": attempt, "settings": replace(settings, auth=())}
+        watch.begin()
+        told = {"run_dir": str(folder.path), "plan": plan, "attempt": watch.attempt}
+        told |= {"settings": replace(settings, auth=())}
+        kept = supplies(ray, plan, settings, watch.attempt) if storage else None
         try:
-            _trainer(plan, folder, told).fit()
+            _trainer(plan, folder, storage, told).fit()
         except Exception as error:  # of any kind: what a node met, in words of Ray
-            if not any(isinstance(event, TERMINAL) for _, event in folder.tail(begun).read()):
+            watch.end()
+            if not watch.ended():
                 raise _ended(error, settings) from error
+        del kept  # until here the nodes could ask it
     finally:
-        with suppress(OSError):
-            (folder.path / LEASE).unlink(missing_ok=True)
+        watch.end()
         ray.shutdown()
 
 
@@ -72,7 +78,7 @@ def _enough(ray: Any, plan: Plan) -> None:
         )
 
 
-def _trainer(plan: Plan, folder: RunFolder, told: dict[str, Any]) -> Any:
+def _trainer(plan: Plan, folder: RunFolder, storage: Storage | None, told: dict[str, Any]) -> Any:
     train, torch = importlib.import_module("ray.train"), importlib.import_module("ray.train.torch")
     each = {"CPU": plan.worker_cpus} | ({"GPU": plan.worker_gpus} if plan.worker_gpus else {})
     return torch.TorchTrainer(
@@ -86,8 +92,9 @@ def _trainer(plan: Plan, folder: RunFolder, told: dict[str, Any]) -> Any:
             placement_strategy="SPREAD",
         ),
         run_config=train.RunConfig(
-            name="ray",
-            storage_path=str(folder.path),
+            name=OF_RAY,
+            storage_path=storage.root if storage else str(folder.path),
+            storage_filesystem=storage.arrow() if storage else None,
             failure_config=train.FailureConfig(max_failures=LOSSES),
         ),
     )
@@ -97,28 +104,30 @@ def on_a_node(told: dict[str, Any]) -> None:
     """What each of the run's processes does. What a person can be told of its end is the run's last event."""
     from trainer.work import work
 
-    folder, settings = RunFolder(Path(told["run_dir"])), told["settings"]
-    plan = _seen_plan(folder)
-    first = not launched_rank()
-    places = _gathered()
-    if first:
-        folder.log.append(Placed(workers=places))
-    plan_threads = plan.worker_cpus * plan.processes  # of which the worker takes its share
-    try:
-        work(folder.path, replace(settings, threads=plan_threads), _stop(folder, told["attempt"]))
-    except (StudioError, OSError, MemoryError, RuntimeError) as error:
-        failed = error if isinstance(error, StudioError) else exhausted(error)
-        if failed is None:
-            raise  # a neighbour was lost, most likely: Ray starts again with those that are left
+    first, places = not launched_rank(), _gathered()
+    with (afar if told["settings"].cluster_storage else at_home)(told) as (folder, settings, stop):
+        plan = folder.plan()
         if first:
-            folder.log.append(Failed(problem=failed.problem, remedy=failed.remedy))
+            folder.log.append(Placed(workers=places))
+        plan_threads = plan.worker_cpus * plan.processes  # of which the worker takes its share
+        try:
+            work(folder.path, replace(settings, threads=plan_threads), stop)
+        except (StudioError, OSError, MemoryError, RuntimeError) as error:
+            failed = error if isinstance(error, StudioError) else exhausted(error)
+            if failed is None:
+                raise  # a neighbour was lost, most likely: Ray starts again with those that are left
+            if first:
+                folder.log.append(Failed(problem=failed.problem, remedy=failed.remedy))
 
 
-def _seen_plan(folder: RunFolder) -> Plan:
+@contextmanager
+def at_home(told: dict[str, Any]) -> Iterator[tuple[RunFolder, Settings, Callable[[], bool]]]:
+    """The run's folder in the studio's home, which the node shares."""
+    folder = RunFolder(Path(told["run_dir"]))
     if not folder.path.is_dir():
         node = importlib.import_module("ray").util.get_node_ip_address()
         raise BadPlan(f"Node {node} does not see the run's folder.", SHARE)
-    return folder.plan()
+    yield folder, told["settings"], _stop(folder, told["attempt"])
 
 
 def _gathered() -> tuple[dict[str, Any], ...]:
@@ -146,29 +155,67 @@ def _stop(folder: RunFolder, attempt: str) -> Callable[[], bool]:
 
 
 class Watch(threading.Thread):
-    """Looks from the driver whether the head still answers, and whether a run that still waits shall stop."""
+    """The driver's eye on the head, on what a person asks for and, without a shared home, on what the nodes tell."""
 
-    def __init__(self, folder: RunFolder, address: str, begun: int) -> None:
+    def __init__(self, folder: RunFolder, address: str, home: Home | None) -> None:
         super().__init__(daemon=True)
-        self._folder, self._address = folder, address
-        self._tail = folder.tail(begun)
-        self._placed = False
+        self.attempt = new_id()
+        self._folder, self._address, self._home = folder, address, home
+        self._begun = folder.size()
+        self._tail = folder.tail(self._begun)
+        self._placed = self._told = self._over = False
+
+    def begin(self) -> None:
+        """Take the run's folder over, and look from now on.
+
+        Raises:
+            BadPlan: the storage by which the nodes are told cannot be used.
+        """
+        write_json(self._folder.path / LEASE, {"attempt": self.attempt})
+        if self._home is not None:
+            self._home.begin(self.attempt)
+        self.start()
+
+    def end(self) -> None:
+        """Give the folder back, with everything in it; its processes end wherever they are."""
+        self._over = True
+        with suppress(OSError):
+            (self._folder.path / LEASE).unlink(missing_ok=True)
+        if self._home is not None:
+            with suppress(Exception):  # whose storage is gone: what came is here
+                self._home.end()
+
+    def ended(self) -> bool:
+        """Whether the run itself told its end in this attempt."""
+        return any(isinstance(event, TERMINAL) for _, event in self._folder.tail(self._begun).read())
 
     def run(self) -> None:
         silent = 0
         while silent < SILENT:
             time.sleep(LOOK)
+            if self._over:
+                return
             silent = 0 if cluster.answers(self._address) else silent + 1
+            self._pass_on()
             self._placed = self._placed or any(isinstance(event, Placed) for _, event in self._tail.read())
             if not self._placed and stop_requested(self._folder.path):
                 self._leave(Stopped(step=0), 0)
         gone = _headless(self._address)
         self._leave(Failed(problem=gone.problem, remedy=gone.remedy), 2)
 
+    def _pass_on(self) -> None:
+        if self._home is None:
+            return
+        with suppress(Exception):  # a storage that fails now may answer the next time
+            self._home.receive()
+            if not self._told and stop_requested(self._folder.path):
+                self._home.tell(self.attempt, stop=True)
+                self._told = True
+
     def _leave(self, word: Stopped | Failed, status: int) -> None:
         """End the driver, and by the lease its processes wherever they are."""
+        self.end()
         with suppress(OSError):
-            (self._folder.path / LEASE).unlink(missing_ok=True)
             self._folder.log.append(word)
         os._exit(status)
 

@@ -7,11 +7,12 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zoo.dataset import Dataset
 from zoo.errors import BadPicture, BadUpload
+from zoo.items import Items
 from zoo.pictures import Files, Pictures, draft_of, finish, mapped, path_of
 from zoo.room import evict
 from zoo.sandbox import Sandbox
@@ -38,8 +39,8 @@ class Originals:
     """The files of one dataset by the SHA-256 of their content, as the machine that owns them hands them out."""
 
     def __init__(self, home: Path, dataset: str) -> None:
-        found = Dataset.load(Store(home), dataset)
-        self._root = found.root
+        self._dataset = found = Dataset.load(Store(home), dataset)
+        self._home, self._root = home, found.root
         self._file = dict(zip(found.held.texts("sha"), found.held.texts("file"), strict=True))
         self._sent: dict[str, int] = {}
 
@@ -47,6 +48,18 @@ class Originals:
         """The content of each, for the node ``whom``."""
         self._sent[whom] = self._sent.get(whom, 0) + len(shas)
         return {sha: (self._root / self._file[sha]).read_bytes() for sha in shas}
+
+    def dataset(self) -> Dataset:
+        """What is known of the pictures but their pixels."""
+        return self._dataset
+
+    def weights(self, backbone: str) -> dict[str, str]:
+        """The SHA-256 of each file that ``weights_of`` names."""
+        return {path.name: _sha(path) for path in _weights(backbone, self._home)}
+
+    def weight(self, backbone: str, name: str) -> bytes:
+        """The content of one of them."""
+        return next(path.read_bytes() for path in _weights(backbone, self._home) if path.name == name)
 
     def sent(self) -> dict[str, int]:
         """How many pictures went to each node."""
@@ -104,12 +117,25 @@ class Carried:
             self._place(sent.sha, sent.fetch())
         return path
 
-    def keep_weights(self, name: str, files: Mapping[str, Sent]) -> None:
+    def keep_weights(self, backbone: str, files: Mapping[str, Sent]) -> None:
         """The files of a network's folder, for the source that reads ``models/NAME``."""
+        folder = _folder(backbone, self.store.root)
         for file, sent in files.items():
-            path = self.store.root / "models" / name / file
+            path = folder / file
             if not path.exists() or _sha(path) != sent.sha:
                 write_bytes(path, sent.fetch())
+
+    def dataset(self, found: Dataset, pull: Pull) -> Dataset:
+        """``found`` with its pictures on this node, saved in its store.
+
+        Raises:
+            BadUpload: what came is not what was asked for.
+        """
+        self.fetch(found.held.texts("sha"), pull)
+        items = Items.of(replace(item, file=str(self.path(item.sha))) for item in found.items)
+        here = replace(found, root=self.store.root, items=items, parent="")
+        here.save(self.store)
+        return here
 
     def _decoded(self, path: Path, shas: Sequence[str], side: int) -> Pictures:
         evict(self.store, Settings.read().cache_gb * 10**9)
@@ -140,6 +166,24 @@ class Carried:
 
 _sandbox = Sandbox(threads=1)  # one a process, kept from shard to shard: its start costs more than a shard's decoding
 _decoding = threading.Lock()
+
+
+def weights_of(backbone: str, home: Path) -> dict[str, bytes]:
+    """The files of a person's own weights, or of the run that made it, by name; none where it comes from elsewhere."""
+    return {path.name: path.read_bytes() for path in _weights(backbone, home)}
+
+
+def _weights(backbone: str, home: Path) -> list[Path]:
+    source, _, name = backbone.partition("/")
+    made = home / "runs" / name / "classifier"
+    folder = made if source == "folder" and made.is_dir() else _folder(backbone, home)
+    return [path for path in folder.glob("*") if path.suffix in (".safetensors", ".json")]
+
+
+def _folder(backbone: str, home: Path) -> Path:
+    """Where a person's own weights of it lie."""
+    source, _, name = backbone.partition("/")
+    return home.joinpath("models", *((source, name) if source == "torchvision" else name.split("/")))
 
 
 def _sha(path: Path) -> str:

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -137,7 +136,7 @@ def _loaded(errand: Errand, carried: Carried, network: Sent | None, weights: Map
     if errand.how is not None and network is not None:
         run = open_engine(carried.network(network), errand.how, threads=1)
         return EngineBackbone(card, run, errand.how.engine)
-    carried.keep_weights("/".join(weights_name(card)), weights)
+    carried.keep_weights(card.id, weights)
     backbone = sources.load(card.id, Settings(home=carried.store.root, offline=Settings.read().offline))
     if backbone.card.revision != card.revision:
         raise BackboneUnavailable(f"A machine has other weights of {card.id}.", "Put the same on every machine.")
@@ -145,18 +144,6 @@ def _loaded(errand: Errand, carried: Carried, network: Sent | None, weights: Map
         use_threads(1)
     framed = backbone.card.preprocessing == card.preprocessing
     return backbone if framed else replace(backbone, card=card)  # type: ignore[type-var]
-
-
-def weights_name(card: Card) -> tuple[str, ...]:
-    """Where a person's own weights of ``card`` lie below ``models``."""
-    return (card.source, card.name) if card.source == "torchvision" else tuple(card.name.split("/"))
-
-
-def weights_of(card: Card, home: Path) -> dict[str, bytes]:
-    """The files of a person's own weights of ``card``, or of the run that made it, by name; else none."""
-    made = home / "runs" / card.name / "classifier"
-    folder = made if card.source == "folder" and made.is_dir() else home.joinpath("models", *weights_name(card))
-    return {path.name: path.read_bytes() for path in folder.glob("*") if path.suffix in (".safetensors", ".json")}
 
 
 @cache

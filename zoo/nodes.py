@@ -21,11 +21,11 @@ import numpy as np
 
 from zoo import cluster
 from zoo.backbone import Card
-from zoo.carried import Carried, Originals, Sent
+from zoo.carried import Carried, Originals, Sent, weights_of
 from zoo.cluster import Node
 from zoo.errors import BadPlan, StudioError
 from zoo.forward import BATCH
-from zoo.node_work import Errand, Shard, batches_of, standing, weights_of
+from zoo.node_work import Errand, Shard, batches_of, standing
 from zoo.settings import Settings
 from zoo.store import Store, read_json, write_json
 
@@ -61,7 +61,7 @@ class Nodes:
 
         source, kept = self._source(dataset), ray.put(errand)
         get: Callable[..., bytes] = ray.get
-        own = {} if network else weights_of(errand.card, self.home)
+        own = {} if network else weights_of(errand.card.id, self.home)
         weights = {name: Sent.of(content, partial(get, ray.put(content))) for name, content in own.items()}
         engine = Sent(errand.sha, partial(get, ray.put(network.read_bytes()))) if network else None
         nodes = cluster.nodes(ray)

@@ -27,7 +27,7 @@ class Settings:
         engine: the engine runs are sent to unless a plan says otherwise.
         cluster: HOST:PORT of the head of a Ray cluster, empty for none.
         cluster_token: the file with the token that its nodes were started with.
-        cluster_storage: a path or URL that all its nodes reach, by which runs come and go; empty where they see ``home``.
+        cluster_storage: a path or URL that its nodes reach, by which runs come and go; empty where they see ``home``.
         slots: how many runs this machine takes at once; 0 for one a graphics card, or one without any.
         offline: never ask a hub.
         threads: CPU threads that computing may use.

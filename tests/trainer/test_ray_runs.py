@@ -105,7 +105,7 @@ def test_a_run_is_stopped_and_resumed_and_finishes_though_a_node_dies(runs: Runs
     cluster.restore()
 
 
-def test_what_has_no_network_loop_runs_there_too_from_the_command_line(
+def test_nodes_that_share_no_disk_bring_a_run_home_through_a_storage(
     runs: Runs, plan: Plan, cluster: Nodes, tmp_path: Path
 ) -> None:
     pictures = tmp_path / "pictures"
@@ -115,11 +115,22 @@ def test_what_has_no_network_loop_runs_there_too_from_the_command_line(
             drawn(kind, 100 + number).save(pictures / f"class_{kind}" / f"{number}.png")
     chosen = ("--strategy", "linear_head", "--backbone", plan.backbone, "--engine", "ray", "--json")
     line = [sys.executable, "-m", "trainer", "fit", str(pictures), *chosen]
+    storage = tmp_path / "storage"
     own = os.environ | {"STUDIO_HOME": str(runs.store.root), "STUDIO_OFFLINE": "1"}
+    own |= {"STUDIO_CLUSTER_STORAGE": storage.as_uri()}  # nodes do not see that home: each has a disk of its own
     done = subprocess.run(line, env=own, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["test"]["n"] > 0
     assert "process 0 on 127.0.0." in done.stderr
+    made = json.loads(done.stdout)
+    kept = storage / "runs" / made["run"]
+    assert {path.name for path in kept.iterdir()} >= {"classifier", "evaluation.json", "evidence.npz", "events"}
+    at_home = Path(made["classifier"]) / "model.safetensors"
+    assert at_home.read_bytes() == (kept / "classifier" / "model.safetensors").read_bytes()
+    (node,) = (node for node in cluster.nodes if node.address in done.stderr)
+    carried = cluster.home_of(node.name) / "carried" / node.address
+    assert len(list(carried.glob("originals/*/*"))) == 24
+    assert not list(carried.glob("runs/.*")), "what it worked in is gone"
 
 
 def refusal(runs: Runs, plan: Plan, **own: str) -> str:

@@ -22,13 +22,13 @@ from tests.ray_nodes import Nodes as RayNodes
 from tests.zoo.test_sources import TINY, give_weights
 from zoo import sources
 from zoo.backbone import stack
-from zoo.carried import Carried, Originals, Sent
+from zoo.carried import Carried, Originals, Sent, weights_of
 from zoo.cluster import Node
 from zoo.compare import Question, compare
 from zoo.errors import BadPlan, BadUpload
 from zoo.features import Extractor
 from zoo.intake import intake
-from zoo.node_work import Errand, Proof, batches_of, featured, weights_of
+from zoo.node_work import Errand, Proof, batches_of, featured
 from zoo.nodes import Nodes, joined, parted
 from zoo.pictures import SIDE, Pictures
 from zoo.runtime import fingerprint
@@ -72,7 +72,7 @@ def test_a_node_fetches_a_picture_once_and_its_features_are_this_machines(
         return source.read(some, "node")
 
     files = {
-        name: Sent.of(content, partial(bytes, content)) for name, content in weights_of(card, settings.home).items()
+        name: Sent.of(content, partial(bytes, content)) for name, content in weights_of(card.id, settings.home).items()
     }
     shards = [featured(errand, shas, carried, pull, None, files) for _ in range(2)]
     assert [shard.pulled for shard in shards] == [24, 0]
