@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from trainer import anatomy, calibration, cost, recipes, symmetry
@@ -97,7 +99,23 @@ def foretold(
         every=len(dataset),
         train=len(parts.of("train")),
         select=len(parts.of("select")),
-        known=Extractor(card, dataset, store, settings).known,
+        known=_known(
+            card, dataset.id, settings, _changed(Extractor(card, dataset, store, settings, fresh=True).folder)
+        ),
         exported=Runtime(store, settings).file(card) is not None,
     )
     return cost.cost(plan, card, sizes, speed, anatomy.known(card, settings), scale)
+
+
+@lru_cache(maxsize=64)
+def _known(card: Card, dataset: str, settings: Settings, _changed: int) -> int:
+    """Of how many pictures of ``dataset`` the features are known, as long as no more are written."""
+    store = Store(settings.home)
+    return Extractor(card, Dataset.load(store, dataset), store, settings).known
+
+
+def _changed(folder: Path) -> int:
+    try:
+        return folder.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

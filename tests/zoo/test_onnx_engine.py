@@ -72,7 +72,7 @@ def test_features_that_differ_or_are_no_numbers_are_unlike() -> None:
 def test_an_engine_is_kept_for_the_next_time_and_a_damaged_one_is_not_used(
     backbone: Backbone, store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zoo.runtime._ms", lambda run, _batch: 9.0 if run == backbone.forward else 1.0)
+    monkeypatch.setattr("zoo.runtime._timed", lambda run, batch: (9.0 if run == backbone.forward else 1.0, run(batch)))
     runtime, sight = Runtime(store, settings), seen(backbone)
     assert runtime.known(backbone.card) is None
     chosen, _ = runtime.exported(backbone, sight)
@@ -92,7 +92,7 @@ def test_an_engine_is_kept_for_the_next_time_and_a_damaged_one_is_not_used(
 def test_torch_stays_where_it_is_quicker_and_the_export_is_not_tried_again(
     backbone: Backbone, store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zoo.runtime._ms", lambda run, _batch: 1.0 if run == backbone.forward else 9.0)
+    monkeypatch.setattr("zoo.runtime._timed", lambda run, batch: (1.0 if run == backbone.forward else 9.0, run(batch)))
     runtime = Runtime(store, settings)
     assert runtime.pays(backbone.card, torch_seconds=1.0, upcoming=100)
     assert runtime.exported(backbone, seen(backbone))[0] is backbone
