@@ -1,4 +1,4 @@
-"""Files of weights: found on this disk, fetched from a hub, proven, and read without pickle.
+"""Files of weights: found on this disk, proven, and read without pickle; ``zoo.fetching`` gets them from a hub.
 
 A ``.safetensors`` file is a header of names, types and shapes, then plain numbers. A stranger may have written either,
 so both are checked before a network is built for them.
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import BackboneUnavailable
-from zoo.settings import Settings
 
 if TYPE_CHECKING:
     import torch
@@ -79,33 +78,6 @@ def cached(repository: str, file: str) -> Path | None:
 
     found = try_to_load_from_cache(repository, file)
     return Path(found) if isinstance(found, str) else None
-
-
-def fetch(repository: str, file: str, settings: Settings, remedy: str) -> Path:
-    """``file`` of a hub's repository, downloaded where it is not on this disk.
-
-    Raises:
-        BackboneUnavailable: no hub answers, or it has no such file.
-    """
-    from httpx2 import HTTPError  # huggingface_hub lets its own client's errors through
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
-
-    what = "weights" if file == WEIGHTS else file
-    there = cached(repository, file)
-    if there is not None:
-        return there
-    if settings.offline:
-        raise BackboneUnavailable(f"The {what} of {repository} are not on this disk and the studio is offline.", remedy)
-    try:
-        return Path(hf_hub_download(repository, file, etag_timeout=5))
-    except LocalEntryNotFoundError as error:
-        raise BackboneUnavailable(f"No hub answers, and {what} of {repository} is not on this disk.", remedy) from error
-    except EntryNotFoundError as error:
-        kind = "safetensors weights, and pickled ones are never read" if file == WEIGHTS else what
-        raise BackboneUnavailable(f"The hub's {repository} has no {kind}.", remedy) from error
-    except (HfHubHTTPError, HTTPError, OSError, ValueError) as error:
-        raise BackboneUnavailable(f"The hub would not give the {what} of {repository}.", remedy) from error
 
 
 def weights_in(folder: Path) -> Path:

@@ -1,7 +1,7 @@
 """A real hub on loopback: olah serves git repositories, read only, to the loaders that ask Hugging Face elsewhere.
 
 It wants an older psutil than the studio, so it gets an environment of its own; where pip cannot make one, this is
-skipped. What a slow, missing or lying hub does is in ``test_hub.py``.
+skipped. A proxy in front of it, on loopback too, makes its answers late, missing, short, long or false.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -111,3 +115,88 @@ def test_what_a_real_hub_does_not_have_is_explained_in_one_line(
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].endswith(".")
+
+
+@pytest.fixture(scope="module")
+def faulty(hub: str) -> Iterator[str]:
+    """The address of that hub through a proxy; a request for ``/fault/NAME/FILE`` says what becomes of that file."""
+    behind, wanted = urlsplit(hub), {"fault": "", "file": ""}
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.startswith("/fault/"):
+                wanted["fault"], wanted["file"] = unquote(self.path).split("/")[2:]
+                self.send_response(204)
+                self.end_headers()
+                return
+            told = HTTPConnection(behind.hostname or "", behind.port)
+            given = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+            told.request(self.command, self.path, headers=given)
+            answer = told.getresponse()
+            headers, content = dict(answer.getheaders()), answer.read()
+            told.close()
+            mine = self.path.endswith(f"/{wanted['file']}")
+            spoilt(self, wanted["fault"] if mine else "", answer.status, headers, content)
+
+        do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def spoilt(request: BaseHTTPRequestHandler, fault: str, status: int, headers: dict[str, str], content: bytes) -> None:
+    """The hub's own answer, with ``fault`` in it."""
+    match fault:
+        case "late":
+            time.sleep(0.2)
+        case "gone":
+            status, headers, content = 404, {}, b""
+        case "broken" if content:
+            status, headers, content = 500, {}, b""
+        case "garbage":
+            content = b"\xff" * len(content)
+        case "a wrong size" if request.command == "HEAD":
+            headers |= {"Content-Length": "77"}
+    request.send_response(status)
+    for name, value in headers.items():
+        if name.lower() not in ("connection", "transfer-encoding", "server", "date"):
+            request.send_header(name, value)
+    request.end_headers()
+    try:
+        if fault == "cut off":
+            content = content[: len(content) // 2]
+        if fault == "a trickle":
+            for number in range(len(content)):
+                request.wfile.write(content[number : number + 1])
+                request.wfile.flush()
+                time.sleep(0.1)
+        request.wfile.write(content)
+    except OSError:  # the client gave up, as it should
+        pass
+    request.close_connection = True
+
+
+def test_slow_missing_and_garbage_answers_end_in_one_sentence_and_leave_nothing_behind(
+    faulty: str, tmp_path: Path
+) -> None:
+    environ = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "STUDIO_OFFLINE")}
+    environ |= {"HF_ENDPOINT": faulty, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1"}
+    environ |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TINY": TINY[0]}
+    line = [sys.executable, "-m", "tests.zoo.small_hub_loads", faulty, str(tmp_path)]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=root, env=environ, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert [row["fault"] for row in rows if not row["said"]] == ["late", "late"]
+    for row in rows:
+        if row["said"]:
+            problem, remedy = row["said"]
+            assert problem.endswith("."), row
+            assert remedy.startswith("Use an embedded backbone, or put "), row
+            assert row["cached"] == [], row

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import weights
+from zoo import fetching, weights
 from zoo.backbone import Card, Preprocessing
 from zoo.errors import BackboneUnavailable
 from zoo.settings import Settings
@@ -148,7 +148,7 @@ class Timm:
         path = here(name, settings)
         if path is None:
             remedy = f"Use an embedded backbone, or put {weights.WEIGHTS} into {settings.home / 'models' / name}."
-            path = weights.fetch(f"timm/{name}", weights.WEIGHTS, settings, remedy)
+            path = fetching.fetch(f"timm/{name}", weights.WEIGHTS, settings, remedy)
         return TimmBackbone(self.card(name, settings), ready(_create(name, path), device()))
 
 

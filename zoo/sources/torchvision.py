@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import weights
+from zoo import fetching, weights
 from zoo.backbone import Card, Preprocessing
 from zoo.errors import BackboneUnavailable
 from zoo.network import crop_for
@@ -304,7 +304,7 @@ def _download(name: str, published: Published, settings: Settings) -> Path:
     try:
         with httpx2.stream("GET", published.url, timeout=10, follow_redirects=True) as answer, draft.open("wb") as file:
             answer.raise_for_status()
-            for piece in answer.iter_bytes():
+            for piece in fetching.paced(answer.iter_bytes(), lambda: httpx2.ReadError("too slow")):
                 file.write(piece)
                 if file.tell() > LARGEST:
                     raise BackboneUnavailable(f"The weights of {name} do not end.", remedy)

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo import saved, weights
+from zoo import fetching, saved, weights
 from zoo.backbone import Card, Preprocessing
 from zoo.errors import BackboneUnavailable
 from zoo.settings import Settings
@@ -106,7 +106,7 @@ class Transformers:
         folder = here(name, settings)
         if folder is None:
             folder = described_by_hub(name, settings)
-            weights.fetch(name, weights.WEIGHTS, settings, _remedy(name, settings))
+            fetching.fetch(name, weights.WEIGHTS, settings, _remedy(name, settings))
         return TimmBackbone(self.card(name, settings), ready(tokens.load(folder), device()))
 
 
@@ -126,11 +126,11 @@ def described_by_hub(name: str, settings: Settings) -> Path:
         BackboneUnavailable: no hub gives it.
     """
     remedy = _remedy(name, settings)
-    folder = weights.fetch(name, CONFIG, settings, remedy).parent
-    weights.fetch(name, PROCESSOR, settings, remedy)
+    folder = fetching.fetch(name, CONFIG, settings, remedy).parent
+    fetching.fetch(name, PROCESSOR, settings, remedy)
     if not (folder / README).is_file() and not settings.offline:
         try:
-            weights.fetch(name, README, settings, remedy)
+            fetching.fetch(name, README, settings, remedy)
         except BackboneUnavailable:
             return folder  # its licence stays unknown
     return folder
