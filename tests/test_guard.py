@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.served import Served, served
+from zoo.ui.civil import Civil
+from zoo.ui.front import Carded
 from zoo.ui.guard import Guard, Message, Receive, Send, address
 
 JOIN = "/gradio_api/queue/join"
@@ -110,6 +112,53 @@ def test_a_visitor_behind_the_hosts_proxies_is_who_came_last_from_outside() -> N
         asyncio.run(ask(Guard(page, proxied=True), forwarded))
         asyncio.run(ask(Guard(page), forwarded))
     assert seen == ["8.8.8.8", "10.0.0.9", "8.8.8.8", "10.0.0.9", "10.0.0.9", "10.0.0.9"]
+
+
+def test_the_card_of_a_link_has_the_address_that_its_visitor_used(page: Served) -> None:
+    port = urlsplit(page.url).port
+    forged = {"Host": f"localhost:{port}", "X-Forwarded-Host": "elsewhere.example"}
+    answer = asked(page, "GET", "/", headers=forged)
+    said = answer.read().decode()
+    assert answer.getheader("content-length") == str(len(said.encode()))
+    assert f'<meta property="og:image" content="http://localhost:{port}/looks/card.png">' in said
+    assert said.count('og:image"') == 1  # Gradio's own are gone
+    assert "Click to try out" not in said
+
+    async def shown(proxied: bool, host: bytes) -> bytes:
+        parts: list[Message] = []
+
+        async def inside(_: Message, __: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+            await send({"type": "http.response.body", "body": b"<head><script>window.gradio_config</script></head>"})
+
+        async def keep(message: Message) -> None:
+            parts.append(message)
+
+        async def nothing() -> Message:
+            return {}
+
+        headers = [(b"host", b"10.0.0.1"), (b"x-forwarded-host", host), (b"x-forwarded-proto", b"https")]
+        await Carded(inside, proxied=proxied)({"type": "http", "path": "/", "headers": headers}, nothing, keep)
+        return bytes(parts[-1]["body"])
+
+    assert b'"https://zoo.example/looks/card.png"' in asyncio.run(shown(True, b"zoo.example"))
+    assert b'"http://10.0.0.1/looks/card.png"' in asyncio.run(shown(False, b"zoo.example"))
+    assert b'"/looks/card.png"' in asyncio.run(shown(True, b'x"><script>'))  # no address at all
+
+
+def test_only_a_function_that_is_not_there_is_told_so() -> None:
+    async def crashing(_: Message, __: Receive, ___: Send) -> None:
+        raise KeyError("weights")
+
+    async def nothing() -> Message:
+        return {}
+
+    async def nowhere(_: Message) -> None:
+        raise AssertionError("a crash of ours is no function that is missing")
+
+    for path in ("/gradio_api/call/check", "/gradio_api/call/v2/check", "/gradio_api/queue/join"):
+        with pytest.raises(KeyError):
+            asyncio.run(Civil(crashing)({"type": "http", "path": path}, nothing, nowhere))
 
 
 def test_a_body_without_a_length_is_counted_while_it_comes() -> None:

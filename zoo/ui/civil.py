@@ -6,6 +6,7 @@ Inside of the guard. Nothing of a crash is told that the caller did not send.
 from __future__ import annotations
 
 import logging
+import traceback
 
 from zoo.ui.guard import UPLOAD, App, Message, Receive, Send, answer
 
@@ -58,6 +59,15 @@ def _told(name: str, error: Exception) -> tuple[int, str] | None:
     if name.startswith(NAMED) and isinstance(error, TypeError):
         said = str(error).partition(" Please ")[0].rstrip(".")
         return 422, f"{said}. /gradio_api/info lists what each function takes."
-    if isinstance(error, KeyError) or type(error).__name__ == "FnIndexInferError":
+    if _unknown(name, error):
         return 404, "There is no such function here. /gradio_api/info lists those there are."
     return None
+
+
+def _unknown(name: str, error: Exception) -> bool:
+    """Whether Gradio looked for the function that was asked for, by its name or its number, and found none."""
+    if isinstance(error, KeyError):
+        traces = list(traceback.walk_tb(error.__traceback__))
+        by_number = bool(traces) and traces[-1][0].f_code.co_name == "get_fn"
+        return by_number or error.args == (f"/{name.removeprefix(NAMED).rstrip('/')}",)
+    return type(error).__name__ == "FnIndexInferError"

@@ -44,7 +44,7 @@ def launch(
     if settings.mode != "single":
         folder = Path(gr.utils.get_upload_folder())
         layers.append(Middleware(Belongings, asker=known(settings), folder=folder, bound=settings.mode == "team"))
-    layers.append(Middleware(Civil))
+    layers += [Middleware(Civil), Middleware(front.Carded, proxied=settings.on_space)]
     queue(page)
     page.launch(
         server_name=host,
@@ -52,7 +52,7 @@ def launch(
         share=share,
         auth=list(settings.auth) or None,
         app_kwargs={"middleware": layers, "routes": [language.route(), guides.route(), *front.routes(), *routes]},
-        head=front.head() + language.head(),
+        head=language.head(),
         mcp_server=settings.mcp,
         max_file_size=settings.max_upload_mb << 20,
         state_session_capacity=REMEMBERED,
