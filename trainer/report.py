@@ -13,6 +13,7 @@ from typing import Any
 from zoo.errors import BadPlan
 from zoo.repair import harmless
 from zoo.reporting import STYLE
+from zoo.speech import bilingual
 from zoo.store import write_bytes
 
 Found = Mapping[str, Any]
@@ -63,11 +64,11 @@ def as_csv(found: Found) -> str:
 
 
 def as_html(found: Found, title: str = "") -> str:
-    """One page without anything from elsewhere. ``title`` is what the pictures are called."""
+    """One page without anything from elsewhere, in English and Korean. ``title`` is what the pictures are called."""
     named = escape(title or "the pictures")
     low, high = found["interval"]
     over = found.get("overfitting")
-    return (
+    return bilingual(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>A classifier of {named}: results</title><style>{STYLE}{MORE_STYLE}</style></head><body><main>"
@@ -89,7 +90,7 @@ def as_html(found: Found, title: str = "") -> str:
 
 def _classes(found: Found) -> str:
     lines = "".join(
-        f"<tr><td>{escape(row['label'])}</td><td>{row['n']}</td>"
+        f"<tr><td translate='no'>{escape(row['label'])}</td><td>{row['n']}</td>"
         + "".join(f"<td>{_range(row[figure], row[f'{figure}_interval'])}</td>" for figure in FIGURES)
         + "</tr>"
         for row in found["per_class"]
@@ -102,9 +103,9 @@ def _confusion(found: Found) -> str:
     names, counts = found["classes"], found["confusion"]
     if len(names) > LARGEST_MATRIX:
         return "<ul>" + "".join(f"<li>{_pair(one)}</li>" for one in found["pairs"]) + "</ul>"
-    heads = "".join(f"<th>{escape(name)}</th>" for name in names)
+    heads = "".join(f"<th translate='no'>{escape(name)}</th>" for name in names)
     lines = "".join(
-        f"<tr><th>{escape(name)}</th>{''.join(_cell(count, sum(row)) for count in row)}</tr>"
+        f"<tr><th translate='no'>{escape(name)}</th>{''.join(_cell(count, sum(row)) for count in row)}</tr>"
         for name, row in zip(names, counts, strict=True)
     )
     worst = f"<p>Most often: {_pair(found['pairs'][0])}.</p>" if found["pairs"] else ""

@@ -12,6 +12,7 @@ from typing import Any
 
 from zoo.errors import BadPlan
 from zoo.repair import harmless
+from zoo.speech import bilingual
 from zoo.store import write_bytes
 
 Found = Mapping[str, Any]
@@ -84,7 +85,7 @@ def as_csv(found: Found) -> str:
 
 
 def as_html(found: Found, title: str = "") -> str:
-    """One page without anything from elsewhere. ``title`` is what the pictures are called."""
+    """One page without anything from elsewhere, in English and Korean. ``title`` is what the pictures are called."""
     rows = _rows(found)
     low = max(0.0, min([row["interval"][0] for row in rows] + [found.get("chance") or 1.0]) - 0.02)
     named = escape(title or f"dataset {found['dataset']}")
@@ -95,7 +96,7 @@ def as_html(found: Found, title: str = "") -> str:
     missing = "".join(f"<li>{escape(one['id'])}: {escape(one['problem'])}</li>" for one in found.get("unavailable", []))
     body = "".join(_line(row, found, low) for row in rows)
     heads = "".join(f"<th>{head}</th>" for head in ("Backbone", "", "Right", "95 % interval", "A picture", "Weights"))
-    return (
+    return bilingual(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Backbones compared on {named}</title><style>{STYLE}</style></head><body><main>"
@@ -181,7 +182,7 @@ def _at(share: float, low: float) -> float:
 def _depths(rows: Sequence[Row]) -> str:
     deep = [row for row in rows if len(row["taps"]) > 1]
     lines = "".join(
-        f"<p><b>{escape(row['id'])}</b>: "
+        f"<p><b translate='no'>{escape(row['id'])}</b>: "
         + ", ".join(f"{escape(tap['name'])} {tap['accuracy']:.1%}" for tap in row["taps"])
         + f"; earliest that serves as well: {escape(row['best_tap'])}.</p>"
         for row in deep

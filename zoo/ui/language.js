@@ -144,7 +144,7 @@
   const turn = async () => {
     page.lang = language; switches();
     if (language !== 'ko') { if (document.body) back(document.body); return; }
-    coming ??= fetch(`${window.gradio_config?.root ?? location.origin}/language/ko.json?v=${VERSION}`).then(answer => answer.ok ? answer.json() : Promise.reject(new Error(answer.status)));
+    coming ??= window.studioBook ? Promise.resolve(window.studioBook) : fetch(`${window.gradio_config?.root ?? location.origin}/language/ko.json?v=${VERSION}`).then(answer => answer.ok ? answer.json() : Promise.reject(new Error(answer.status)));
     try { book ??= bind(await coming); } catch { coming = null; return; }
     if (language === 'ko' && document.body) each(document.body, put, name);
   };

@@ -10,7 +10,7 @@ A template is one sentence as it stands in the code, with ``{}`` for each expres
 
 What is no sentence of the page and stays as it is: docstrings, names for machines (ids, classes, styles, addresses,
 keys, scripts), errors that only a programmer can mend (``ValueError`` and its like), and whole modules: command lines
-and their help, the log, what leaves the studio in files (reports, cards, programs), see ``SILENT``.
+and their help, the log, the API's own refusals, programs and cards that leave the studio, see ``SILENT``.
 """
 
 from __future__ import annotations
@@ -30,18 +30,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-HERE = Path(__file__).parent
-TOP = HERE.parent.parent
-CATALOGUES = HERE / "korean"
-SCRIPT = HERE / "language.js"
+from zoo.speech import CATALOGUES, SCRIPT, catalogue
+
+TOP = Path(__file__).parents[2]
 
 SILENT = (
     *("zoo/__main__.py", "trainer/__main__.py", "trainer/commands.py", "zoo/command.py", "zoo/settings.py"),
     *("zoo/ui/api.py", "trainer/ui/api.py", "trainer/ui/api_runs.py", "zoo/ui/guard.py", "zoo/ui/civil.py"),
     *("zoo/ui/theme.py", "zoo/ui/door.py"),
-    *("zoo/reporting.py", "trainer/report.py", "trainer/card.py", "trainer/cardwords.py", "zoo/ui/language.py"),
-    *("trainer/takeaway/", "trainer/certificate.py", "trainer/onefile.py", "zoo/hub_child.py", "zoo/intake_child.py"),
-    *("trainer/engines/", "trainer/supervisor.py", "trainer/slots.py", "trainer/processes.py", "trainer/events_log.py"),
+    *("trainer/card.py", "trainer/cardwords.py", "trainer/takeaway/", "zoo/ui/language.py", "zoo/speech.py"),
 )  # fmt: skip
 
 
@@ -234,15 +231,6 @@ def _holes(node: ast.AST) -> Iterator[ast.AST]:
             return
         case _:
             yield node
-
-
-@cache
-def catalogue() -> dict[str, str]:
-    """The Korean for every template."""
-    merged: dict[str, str] = {}
-    for path in sorted(CATALOGUES.glob("*.json")):
-        merged |= json.loads(path.read_text(encoding="utf-8"))
-    return merged
 
 
 def unused() -> list[str]:
