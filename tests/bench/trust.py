@@ -3,7 +3,8 @@
 A linear head is fitted, calibrated and judged as a run does it, on splits with other seeds; each split has its own
 calibration and test part. Printed: coverage of the prediction sets against the binomial 95 % band around what was
 promised; the expected calibration error of one fit on one test part of ``--large`` pictures, each answered once; and
-how both detectors find a class they never saw.
+how both detectors find a class they never saw. The backbone is the one that a quick comparison of these pictures
+advises, as `fit --strategy auto` takes it, unless --backbone names another.
 
     python tests/bench/trust.py DATA [--splits N] [--backbone ID] [--miss SHARE] [--large N] [--home DIR]
 """
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.auto import advice
 from trainer.conformal import coverage
 from trainer.evaluation import ece_by_chance, ece_debiased, ece_with_interval, fit_temperature
 from trainer.head import Head, fit_head, softmax
@@ -40,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
     parser.add_argument("--splits", type=int, default=20)
-    parser.add_argument("--backbone", default="embedded/tf_efficientnet_lite0")
+    parser.add_argument("--backbone", help="an id; the advised one unless told")
     parser.add_argument("--miss", type=float, default=0.1)
     parser.add_argument(
         "--large", type=int, default=400, help="pictures of the test part that calibration is judged by"
@@ -89,7 +91,8 @@ def enlarged(data: Dataset, least: int) -> Dataset:
 def bench(asked: argparse.Namespace, home: Path) -> None:
     settings, store = Settings(home=home, offline=True, threads=os.cpu_count() or 1), Store(home)
     data = intake(asked.data, store, settings)
-    x = Extractor(sources.card(asked.backbone, settings), data, store, settings).rows(np.arange(len(data))).head
+    backbone = asked.backbone or advice(data, store, settings)[1]["backbone"]
+    x = Extractor(sources.card(backbone, settings), data, store, settings).rows(np.arange(len(data))).head
     covered, right, sizes = [], [], []
     for seed in range(asked.splits):
         held, tested, y, known = answered(data, x, seed)
@@ -101,7 +104,9 @@ def bench(asked: argparse.Namespace, home: Path) -> None:
     half = 1.96 * np.sqrt(asked.miss * (1 - asked.miss) / n)
     low, high = 1 - asked.miss - half, 1 - asked.miss + half
     inside = sum(low <= share <= high for share in covered)
-    print(f"{Path(asked.data).name}: {len(data)} pictures, {asked.splits} splits, {n} test pictures in each")
+    print(
+        f"{Path(asked.data).name}: {len(data)} pictures, {asked.splits} splits, {n} test pictures in each, {backbone}"
+    )
     print(f"  accuracy {np.mean(np.concatenate(right)):.3f}")
     print(
         f"  sets for {1 - asked.miss:.0%}: mean coverage {np.mean(covered):.3f}, {min(covered):.3f} to "
