@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PictureFolder
-from tests.served import served, visitor, zipped
+from tests.get_chromium import chromium
+from tests.served import CHROMIUM, served, visitor, zipped
+from tests.trainer.test_results import whole
+from tests.zoo.test_reporting import comparison, row
+from trainer import report
+from zoo import reporting
 
 SAID = """() => { const out = [], walk = document.createTreeWalker(document.body, 5);
   for (let node = walk.nextNode(); node; node = walk.nextNode()) {
@@ -53,3 +58,27 @@ def test_no_english_sentence_is_left_in_korean_and_the_way_back_is_one_key(
         someone.sees("button:has-text('Compare backbones')")
         assert not re.search(r"[가-힣]", someone.page.inner_text("body").replace("한국어", ""))
         someone.follows(page.url, "[data-language=en][aria-pressed=true]")  # the choice is remembered
+
+
+@pytest.mark.browser
+def test_a_report_is_korean_by_the_switch_it_carries(tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    quadrant = {"cell": "little, alike", "sentence": "", "p_alike": 0.9, "p_large": 0.1}
+    told = comparison(row("timm/a", 0.9, 40, taps=[]), quadrant=quadrant, sentence="", unavailable=[])
+    pages = {"compared": reporting.as_html(told, "Share"), "results": report.as_html(whole(), "Share")}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=list(CHROMIUM))
+        for name, html in pages.items():
+            (tmp_path / f"{name}.html").write_text(html, encoding="utf-8")
+            tab = browser.new_page()
+            tab.goto(f"file://{tmp_path}/{name}.html")
+            english = tab.inner_text("main")
+            tab.click("[data-language=ko]")
+            tab.wait_for_selector("h2:has-text('읽는 법')")
+            said = tab.evaluate(SAID)
+            assert [one for one in said if ENGLISH.search(NAMES.sub("", one.replace("Share", "")))] == [], name
+            assert "Share" in tab.inner_text("h1")  # a name of a person's own
+            tab.click("[data-language=en]")
+            assert tab.inner_text("main") == english
+        browser.close()

@@ -40,6 +40,7 @@ SILENT = (
     *("zoo/ui/theme.py", "zoo/ui/door.py"),
     *("trainer/card.py", "trainer/cardwords.py", "trainer/takeaway/", "zoo/ui/language.py", "zoo/speech.py"),
 )  # fmt: skip
+REPORTS = ("zoo/reporting.py", "trainer/report.py")  # pages, though no screens
 
 
 def _words(text: str) -> frozenset[str]:
@@ -84,7 +85,7 @@ def templates() -> dict[str, tuple[str, ...]]:
     for path in sorted((*TOP.glob("zoo/**/*.py"), *TOP.glob("trainer/**/*.py"))):
         name = str(path.relative_to(TOP))
         if not name.startswith(SILENT):
-            for one in said_by(path.read_text(encoding="utf-8"), screen="/ui/" in name):
+            for one in said_by(path.read_text(encoding="utf-8"), screen="/ui/" in name or name in REPORTS):
                 found.setdefault(one, []).append(name)
     for path in sorted((*TOP.glob("zoo/ui/*.js"), *TOP.glob("trainer/ui/*.js"))):
         if path != SCRIPT:
