@@ -148,7 +148,7 @@ class Nodes:
         own = {
             **QUICK,
             MARK: name,
-            "PYTHONPATH": str(TOP),
+            "PYTHONPATH": os.pathsep.join([str(TOP), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "STUDIO_HOME": str(self.home_of(name)),
             "OMP_NUM_THREADS": "1",
             "RAY_AUTH_MODE": "token",

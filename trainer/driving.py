@@ -26,6 +26,7 @@ from trainer.mirror import LEASE, OF_RAY, Home
 from trainer.plan import Plan
 from zoo import cluster
 from zoo.errors import BadPlan, StudioError
+from zoo.node_work import kind
 from zoo.settings import Settings, launched_rank
 from zoo.storage import Storage
 from zoo.store import new_id, read_json, write_json
@@ -135,7 +136,7 @@ def _gathered() -> tuple[dict[str, Any], ...]:
     from torch import distributed
 
     node = importlib.import_module("ray").util.get_node_ip_address()
-    mine = {"rank": launched_rank() or 0, "node": node, "pid": os.getpid()}
+    mine = {"rank": launched_rank() or 0, "node": node, "pid": os.getpid(), "kind": kind()}
     if not distributed.is_initialized():
         return (mine,)
     found: list[Any] = [None] * distributed.get_world_size()

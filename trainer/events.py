@@ -23,7 +23,7 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
-    """Where on a cluster it runs from now on: each process with its ``rank``, its ``node`` and its ``pid`` there."""
+    """Where on a cluster it runs from now on: each process's ``rank``, ``node``, that machine's ``kind``, ``pid``."""
 
     workers: tuple[dict[str, Any], ...]
 

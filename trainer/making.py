@@ -10,6 +10,7 @@ from typing import Any
 
 from trainer import symmetry
 from trainer.auto import advice
+from trainer.elsewhere import everywhere, sentence
 from trainer.engines import engines
 from trainer.events import Epoch, Event, Failed, Finished, Placed, Progress, Started, Stopped
 from trainer.folder import RunFolder
@@ -43,6 +44,8 @@ def fit(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     runs = Runs(store, settings)
     run_id = runs.start(plan)
     tell(f"run {run_id}: {plan.strategy} on {plan.backbone}, about {plan.predicted_seconds:.0f} s")
+    if plan.engine != "local":
+        _tell_elsewhere(plan, settings, Comparisons(store, settings).latest(dataset.id))
     try:
         for _, event in runs.watch(run_id):
             if line := _line(event):
@@ -51,6 +54,14 @@ def fit(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         tell(f"The run goes on. Stop it with: python -m trainer stop {run_id}")
         raise
     return _fitted(runs.read(run_id), runs, chosen.out)
+
+
+def _tell_elsewhere(plan: Plan, settings: Settings, known: Mapping[str, Any] | None) -> None:
+    there = everywhere(plan, settings, known)
+    if there is None:
+        tell("What it takes on each kind of machine is told after: STUDIO_ENGINE=ray python -m zoo nodes")
+    for one in there or ():
+        tell(sentence(one))
 
 
 def prepare(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:

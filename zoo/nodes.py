@@ -151,7 +151,19 @@ def machines(settings: Settings) -> list[dict[str, Any]]:
         if nodes is None:
             here = standing("this machine")
             return [here | {"cpus": float(here["cores"]), "gpus": 0.0}]
-        return nodes.standings()
+        found = nodes.standings()
+        write_json(_seen(Store(settings.home)), {"cluster": settings.cluster, "machines": found})
+        return found
+
+
+def last_seen(store: Store, settings: Settings) -> list[dict[str, Any]] | None:
+    """What ``machines`` last gave of this cluster, without asking it; None where it was never asked."""
+    known = read_json(_seen(store)) or {}
+    return known["machines"] if known.get("cluster") == settings.cluster else None
+
+
+def _seen(store: Store) -> Path:
+    return speeds_of(store).with_name("seen.json")
 
 
 def foretold(speeds: Mapping[str, float], asked: Mapping[str, float], pictures: int, cores: float) -> float | None:

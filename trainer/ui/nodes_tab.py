@@ -6,8 +6,10 @@ import subprocess
 
 import gradio as gr
 
+from trainer.elsewhere import everywhere
+from trainer.plan import Plan
 from trainer.runs import Runs
-from trainer.ui.nodes_view import nodes_html
+from trainer.ui.nodes_view import kinds_html, nodes_html
 from zoo.background import spawn
 from zoo.comparisons import Comparisons
 from zoo.errors import NotFound
@@ -19,6 +21,13 @@ from zoo.ui.kit import QUIET, Seat
 
 PATIENCE = 60.0  # seconds for a cluster to say how it is
 SILENT = "The machines could not be asked. nodes/log.txt in the studio's home says why."
+
+
+def elsewhere(settings: Settings, comparisons: Comparisons, plan: Plan) -> str:
+    """What ``plan`` takes on each kind of machine in the cluster; nothing where it runs on this machine."""
+    if plan.engine == "local":
+        return ""
+    return kinds_html(everywhere(plan, settings, comparisons.latest(plan.dataset)))
 
 
 def place(seat: Seat, store: Store, settings: Settings, runs: Runs, comparisons: Comparisons) -> None:

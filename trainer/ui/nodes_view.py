@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trainer.elsewhere import There
 from trainer.run import Run
 from zoo.nodes import foretold
 from zoo.ui.kit import duration, esc, panel, plural
 
 HEADS = ("Machine", "Cores", "Cards", "Load", "Memory", "Runs there", "This comparison on it alone")
 NEVER = "not measured yet"
+FROM_PICTURES = "from pictures looked at there"
+KINDS = "With all its processes on one kind of the cluster's machines:"
+UNSEEN = "Open Machines once, below: then it says here what this takes on each kind of the cluster's machines."
 
 
 def nodes_html(
@@ -60,6 +64,22 @@ def _row(
     )
     name = f'<th scope="row">{esc(machine["node"])}<br><small>{esc(machine["kind"])}</small></th>'
     return f"<tr>{name}{''.join(f'<td>{esc(cell)}</td>' for cell in cells)}</tr>"
+
+
+def kinds_html(found: Sequence[There] | None) -> str:
+    """What a plan takes on each kind of machine in the cluster."""
+    if found is None:
+        return f"<p>{esc(UNSEEN)}</p>"
+    rows = "".join(f"<li>{_kind(one)}</li>" for one in found)
+    return f"<p>{esc(KINDS)}</p><ul>{rows}</ul>"
+
+
+def _kind(there: There) -> str:
+    which = f"{esc(there.kind)}, {plural(there.machines, 'machine')}"
+    if there.seconds is None:
+        return f"{which}: {esc(NEVER)}"
+    by = f"from {plural(there.runs, 'run')} there" if there.runs else FROM_PICTURES
+    return f"{which}: <b>{esc(duration(there.seconds))}</b>, {esc(by)}"
 
 
 def at(run: Run, node: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,11 @@ from zoo.ui.kit import duration, esc, percent
 # Order of the form's fields, which is the order of the values that events hand over.
 NAMES = ("backbone", "strategy", *(knob.field for knob in KNOBS))
 WHOLE = tuple(knob.field for knob in KNOBS if knob.kind == "whole")
-COSTLY = ("epochs", "budget_seconds", "batch", "checkpointing", "views", "cut", "taps")  # the forecast follows them
+# The forecast follows them.
+COSTLY = (
+    *("epochs", "budget_seconds", "batch", "checkpointing", "views", "cut", "taps"),
+    *("processes", "worker_cpus", "worker_gpus"),
+)
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,11 @@ class Form:
 
     fields: tuple[Any, ...]
     foreseen: gr.HTML
+    elsewhere: Callable[[Plan], str]
 
     @classmethod
-    def place(cls) -> Form:
+    def place(cls, elsewhere: Callable[[Plan], str] = lambda _: "") -> Form:
+        """Lay it out; ``elsewhere`` says what a plan takes on other machines."""
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=300):
                 backbone = gr.Dropdown(
@@ -47,7 +53,7 @@ class Form:
         for title, advanced in (("Knobs, each with its reason", False), ("Advanced knobs", True)):
             with gr.Accordion(title, open=False), gr.Row(elem_classes="tz-knobs"):
                 placed |= {knob.field: _component(knob) for knob in KNOBS if knob.advanced == advanced}
-        return cls((backbone, strategy, *(placed[knob.field] for knob in KNOBS)), foreseen)
+        return cls((backbone, strategy, *(placed[knob.field] for knob in KNOBS)), foreseen, elsewhere)
 
     @property
     def backbone(self) -> Any:
@@ -79,7 +85,8 @@ class Form:
         """What is expected of ``plan`` before it starts."""
         figures = []
         if plan.predicted_seconds is not None:
-            figures.append((duration(plan.predicted_seconds), "expected on this machine"))
+            where = "expected on this machine" if plan.engine == "local" else "expected on a machine like this"
+            figures.append((duration(plan.predicted_seconds), where))
         if plan.predicted_memory_mb is not None:
             figures.append((megabytes(plan.predicted_memory_mb), "of memory at the peak"))
         if plan.predicted_disk_mb is not None:
@@ -88,7 +95,7 @@ class Form:
             figures.append((expected(plan), f"right, {percent(plan.predicted_accuracy, 0)} in the comparison"))
         why = f"<b>Why so?</b> {esc(strategies()[plan.strategy].why)}"
         lesson = f'<p class="tz-lesson" style="margin:0!important">{why}</p>'
-        return f'<div class="tz-stack">{kit.tiles(figures)}{lesson}</div>'
+        return f'<div class="tz-stack">{kit.tiles(figures)}{self.elsewhere(plan)}{lesson}</div>'
 
 
 def changes(values: Sequence[Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -12,6 +13,7 @@ from trainer.plans import suggest
 from trainer.run import Run
 from trainer.runs import Runs
 from trainer.ui import plan_form
+from trainer.ui.nodes_tab import elsewhere
 from trainer.ui.results_view import results_html
 from trainer.ui.run_tools import RunTools
 from trainer.ui.train_view import EMPTY, run_html, runs_html
@@ -44,7 +46,7 @@ def place(
     """
     gr.HTML(kit.heading("Train a classifier", TEACHING))
     with gr.Column(visible=False) as planning:
-        form = plan_form.Form.place()
+        form = plan_form.Form.place(partial(elsewhere, settings, comparisons))
         beside()
         gr.HTML(EMPTY)
     view = gr.HTML(kit.say("Give pictures on the first step; then a plan can be made for them."))
