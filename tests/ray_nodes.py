@@ -33,8 +33,8 @@ PATIENCE = 60.0  # seconds for a node to be there
 NEED = find_spec("ray") is None
 needs_ray = pytest.mark.skipif(NEED, reason='Ray is not installed: pip install "ray[train]" to test the cluster')
 QUICK = {  # a dead node, which refuses connections, is noticed in seconds; one that is merely slow is waited for
-    "RAY_health_check_initial_delay_ms": "1000",
-    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_initial_delay_ms": "500",
+    "RAY_health_check_period_ms": "300",
     "RAY_health_check_timeout_ms": "20000",
     "RAY_health_check_failure_threshold": "3",
     "RAY_worker_niceness": "0",  # Ray's own 15 lets whatever else this machine does go first

@@ -68,7 +68,8 @@ def join(settings: Settings, processors: int = 1) -> Any:
         RAY_AUTH_MODE="token",
         RAY_AUTH_TOKEN_PATH=str(settings.cluster_token),
         RAY_USAGE_STATS_ENABLED="0",
-        RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S="20",
+        RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S="5",  # then it asks anew which nodes are left: of the dead it hears late
+        RAY_TRAIN_HEALTH_CHECK_INTERVAL_S="1",
         RAY_TRAIN_METRICS_ENABLED="0",
         RAY_RUNTIME_ENV_LOG_TO_DRIVER_ENABLED="0",
     )

@@ -85,7 +85,7 @@ def test_two_nodes_learn_what_two_processes_here_learn(runs: Runs, plan: Plan, c
 
 
 def test_a_run_is_stopped_and_resumed_and_finishes_though_a_node_dies(runs: Runs, plan: Plan, cluster: Nodes) -> None:
-    run_id = runs.start(replace(plan, epochs=30))
+    run_id = runs.start(replace(plan, epochs=14))
     until(lambda: len(runs.read(run_id).epochs) > 1 or not runs.read(run_id).active, PATIENCE)
     runs.stop(run_id)
     until(lambda: not runs.read(run_id).active, PATIENCE)
@@ -101,7 +101,7 @@ def test_a_run_is_stopped_and_resumed_and_finishes_though_a_node_dies(runs: Runs
     ended = runs.read(run_id)
     assert [place["node"] for place in ended.places] == [cluster.head.address]
     assert ended.first_step >= 2 * stopped.step, "one process goes on where two were, and takes twice the steps"
-    assert [epoch.epoch for epoch in ended.epochs] == list(range(1, 31))
+    assert [epoch.epoch for epoch in ended.epochs] == list(range(1, 15))
     cluster.restore()
 
 

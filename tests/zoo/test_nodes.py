@@ -110,7 +110,7 @@ def test_rows_over_two_nodes_are_those_of_this_machine_also_when_a_node_is_lost_
         give_weights(settings, name)
     none_pays = {"saved": 0.0, "cost": 1.0, "how": None}  # so that torch runs them here and there
     write_json(store.root / "engines" / f"machine-{fingerprint(settings.threads)}.json", none_pays)
-    datasets = [intake(picture_folder(3, 40, name=f"some{seed}", seed=seed), store, settings) for seed in (0, 1)]
+    datasets = [intake(picture_folder(3, 28, name=f"some{seed}", seed=seed), store, settings) for seed in (0, 1)]
     here = [list(compare(dataset, question, store, settings))[-1].as_json() for dataset in datasets]
     over = threading.Event()
     lost = threading.Thread(target=_kill_at_work, args=(cluster, {item.sha for item in datasets[1].items}, over))
