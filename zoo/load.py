@@ -26,15 +26,16 @@ class Network(nn.Module):
         described = config["body"]
         self.kind = described.get("library", "timm" if "architecture" in described else "transformers")
         self.body = BODIES[self.kind](described)
-        if config["cut"] and self.kind == "timm":
+        self.own = self.kind == "timm" and not config.get("modules")  # taps as timm numbers them
+        if config["cut"] and self.own:
             self.body.prune_intermediate_layers([max(config["taps"])], prune_norm=True, prune_head=True)
         self.head = nn.Linear(config["num_features"], config["num_classes"])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         taps, parts = self.config["taps"], list[torch.Tensor]()
-        if self.kind == "timm" and not taps:
+        if self.own and not taps:
             final, maps = self.body.forward_features(x), list[torch.Tensor]()
-        elif self.kind == "timm":
+        elif self.own:
             final, maps = self.body.forward_intermediates(x, indices=taps, stop_early=not self.config["last"])
         else:
             final, maps = self._watched(x)
@@ -53,10 +54,14 @@ class Network(nn.Module):
             )
             for name in names
         ]
-        linear = [module for module in self.body.modules() if isinstance(module, nn.Linear)][-1]
-        hooks.append(linear.register_forward_pre_hook(lambda _m, given: seen.update({"": given[0]})))
+        if self.kind != "timm":
+            linear = [module for module in self.body.modules() if isinstance(module, nn.Linear)][-1]
+            hooks.append(linear.register_forward_pre_hook(lambda _m, given: seen.update({"": given[0]})))
         try:
-            made = self.body(x, output_hidden_states=True) if self.kind == "transformers" else self.body(x)
+            if self.kind == "timm":
+                made = seen[""] = self.body.forward_features(x)
+            else:
+                made = self.body(x, output_hidden_states=True) if self.kind == "transformers" else self.body(x)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -108,6 +113,6 @@ def load(folder: str | Path) -> Network:
     if network.kind != "timm":
         state = {name.replace("body.body.", "body.", 1): value for name, value in state.items()}
     missing, left_over = network.load_state_dict(state, strict=False)
-    if left_over or (network.kind == "timm" and missing) or any(name.startswith("head.") for name in missing):
+    if left_over or (network.own and missing) or any(name.startswith("head.") for name in missing):
         raise ValueError(f"these weights are not those of {folder}: {left_over or missing}")
     return network.eval()

@@ -135,39 +135,11 @@ def ready(model: nn.Module, device: torch.device) -> nn.Module:
     """``model`` without its head, frozen, laid out for convolution on ``device``."""
     import torch
 
+    from zoo.depths import finer
+
     finer(model).reset_classifier(0)  # type: ignore[operator]
     model.requires_grad_(False).eval()
     return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-STAGED = ("EfficientNet", "MobileNetV3")  # families of timm's whose intermediates are chosen by ``stage_ends``
-
-
-def finer(model: nn.Module) -> nn.Module:
-    """``model``, readable behind every stage where timm by itself tells of some of them only.
-
-    For its EfficientNets and MobileNets timm names the last stage before each halving of the picture. That leaves two
-    stages between the last taps, too coarse to see that the very last one does not fit. Others stay as they are.
-    """
-    made: Any = model
-    told = getattr(made, "feature_info", None)
-    if type(model).__name__ not in STAGED or not isinstance(told, list):
-        return model
-    ends = {entry["module"]: entry["reduction"] for entry in told}
-    names = [f"blocks.{number}" for number in range(len(made.blocks))]
-    if len(told) == len(names) or names[-1] not in ends or not ends.keys() <= set(names):
-        return model
-    made.feature_info = [
-        {
-            "stage": number + 1,
-            "module": name,
-            "num_chs": made.blocks[number][-1].feature_info("bottleneck")["num_chs"],
-            "reduction": next(ends[later] for later in names[number:] if later in ends),
-        }
-        for number, name in enumerate(names)
-    ]
-    made.stage_ends = [entry["stage"] for entry in made.feature_info]
-    return model
 
 
 def measured(card: Card, model: nn.Module) -> Card:
@@ -182,6 +154,8 @@ def counted(card: Card, model: nn.Module) -> Card:
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
+
+    from zoo.depths import finer
 
     preprocessing = card.preprocessing
     finer(model).reset_classifier(0)  # type: ignore[operator]

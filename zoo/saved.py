@@ -220,7 +220,7 @@ def _write_truncated(network: Any, folder: Path, classes: tuple[str, ...], prepa
     config = {
         "library": "truncated",
         "body": _described(body),
-        "modules": [body.feature_info[tap]["module"] for tap in network.taps] if _torchvision(body) else [],
+        "modules": [body.feature_info[tap]["module"] for tap in network.taps] if _by_name(body) else [],
         "taps": list(network.taps),
         "last": network.last,
         "cut": network.cut,
@@ -246,6 +246,13 @@ def _described(body: Any) -> dict[str, Any]:
     told = {"architecture": body.pretrained_cfg["architecture"], "model_args": arguments}
     ends = getattr(body, "stage_ends", None)
     return told | ({"stages": len(ends)} if ends and ends == list(range(1, len(ends) + 1)) else {})
+
+
+def _by_name(body: Any) -> bool:
+    """Whether the taps of ``body`` are what modules of some names give, not numbered by its own library."""
+    from zoo.depths import inside
+
+    return _torchvision(body) or inside(body)
 
 
 def _torchvision(body: Any) -> bool:
@@ -290,7 +297,7 @@ def _built(folder: Path, config: dict[str, Any], kind: str, classes: int) -> nn.
 
 
 def _rebuilt(folder: Path, config: dict[str, Any], classes: int) -> nn.Module:
-    from zoo.network import finer
+    from zoo.depths import finer, read_at
     from zoo.truncated import rebuilt
 
     body, dim = config["body"], config.get("num_features")
@@ -299,7 +306,14 @@ def _rebuilt(folder: Path, config: dict[str, Any], classes: int) -> nn.Module:
     whole = _built(folder, body, _library(folder, body), 2)
     if "stages" in body:  # written since taps are at every stage
         finer(whole)
-    return rebuilt(whole, config["taps"], bool(config.get("last")), bool(config.get("cut")), dim, classes)
+    taps, modules = config["taps"], config.get("modules")
+    if modules and not hasattr(whole, "body"):
+        known = dict(whole.named_modules())
+        if not isinstance(modules, list) or any(name not in known for name in map(str, modules)):
+            raise _refused(folder, "is read at modules that its network does not have")
+        read_at(whole, [{"module": str(name)} for name in modules])
+        taps = range(len(modules))
+    return rebuilt(whole, taps, bool(config.get("last")), bool(config.get("cut")), dim, classes)
 
 
 def _timm_names(prepared: Preprocessing) -> dict[str, Any]:

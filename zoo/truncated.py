@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from zoo.depths import drop_after
 from zoo.errors import BackboneUnavailable
 from zoo.tokens import Tokens
 from zoo.vision import Headed
@@ -101,7 +102,7 @@ def truncated(network: nn.Module, taps: Sequence[int], count: int, size: int, cl
     network.eval()
     where = next(network.parameters()).device
     x = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)).to(where)
-    with torch.inference_mode():
+    with torch.no_grad():  # not inference mode: what is made here has to be able to learn and to be written
         whole = Truncated(network, inner, last, cut=False, dim=0)
         seen = whole.forward_features(x)
         whole.num_features = seen.shape[1]
@@ -159,27 +160,6 @@ def place_of(network: nn.Module, tap: int) -> str:
     return names[tap]
 
 
-def drop_after(body: nn.Module, name: str) -> None:
-    """Replace every module that runs after ``name`` by nothing, as far as order of definition is order of running."""
-    for parent, child in _path(body, name):
-        later = list(parent.named_children())
-        names = [key for key, _ in later]
-        for key in names[names.index(child) + 1 :]:
-            if isinstance(parent, nn.ModuleList):
-                del parent[names.index(child) + 1 :]
-                break
-            setattr(parent, key, nn.Identity())
-
-
-def _path(body: nn.Module, name: str) -> list[tuple[nn.Module, str]]:
-    """Each ancestor of the module ``name`` with the name of its child on the way there."""
-    steps, parent = [], body
-    for part in name.split("."):
-        steps.append((parent, part))
-        parent = parent.get_submodule(part)
-    return steps
-
-
 def _smallest(whole: Truncated, x: torch.Tensor, seen: torch.Tensor) -> nn.Module:
     """timm's own network that gives ``seen`` for ``x``, else the body cut off, else ``whole``."""
     for make in (_as_timm, _cut):
@@ -187,7 +167,7 @@ def _smallest(whole: Truncated, x: torch.Tensor, seen: torch.Tensor) -> nn.Modul
             made = make(whole)
             if made is not None and alike(made.forward_features(x), made, seen):  # type: ignore[operator]
                 return made
-        except (BackboneUnavailable, ArithmeticError, RuntimeError, TypeError, ValueError, KeyError):
+        except (BackboneUnavailable, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError):
             continue  # then the next best
     return whole
 
@@ -214,13 +194,7 @@ def _as_timm(whole: Truncated) -> nn.Module | None:
     if kind == "VisionTransformer":
         arguments: dict[str, Any] = {"depth": tap + 1, "global_pool": "avg", "final_norm": False}
     elif kind == "ResNet" and tap >= 1:
-        counts = [len(getattr(body, f"layer{number}")) for number in (1, 2, 3, 4)]
-        widths = [info["num_chs"] for info in body.feature_info[1:]]
-        expansion = body.layer1[0].expansion
-        arguments = {
-            "layers": [count if stage < tap else 0 for stage, count in enumerate(counts)],
-            "channels": [min(width, widths[tap - 1]) // expansion for width in widths],
-        }
+        arguments = _shorter(body, body.feature_info[tap]["module"])
     else:
         return None
     known = getattr(body, "_model_args", {}) | arguments
@@ -230,3 +204,16 @@ def _as_timm(whole: Truncated) -> nn.Module | None:
     model.load_state_dict({key: value for key, value in body.state_dict().items() if key in names}, strict=True)
     where = next(body.parameters()).device
     return model.to(device=where, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+
+
+def _shorter(body: Any, name: str) -> dict[str, Any]:
+    """timm's arguments for a ResNet that ends with its module ``name``: "layer3", or the block "layer3.1"."""
+    stage, _, block = name.removeprefix("layer").partition(".")
+    layers = [getattr(body, f"layer{number}") for number in (1, 2, 3, 4)]
+    last = int(stage) - 1
+    counts = [len(layer) if number < last else 0 for number, layer in enumerate(layers)]
+    counts[last] = int(block) + 1 if block else len(layers[last])
+    expansion = layers[0][0].expansion
+    widths = [layer[0].conv1.in_channels if number else 0 for number, layer in enumerate(layers)][1:]
+    widths.append(body.num_features)
+    return {"layers": counts, "channels": [min(width, widths[last]) // expansion for width in widths]}

@@ -54,7 +54,8 @@ class Known:
 _GOOGLENET = Preprocessing(size=224, interpolation="bilinear", mean=HALF, std=HALF)
 _SHARPER = Preprocessing(size=224, interpolation="bilinear", crop=224 / 232)
 _INCEPTIONS = tuple(f"inception{name}" for name in ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"))
-_LAYERS = ("act1", "layer1", "layer2", "layer3", "layer4", "head")
+_BASIC = ("act1", *(f"layer{stage}.{block}" for stage in (1, 2, 3, 4) for block in (0, 1)), "head")
+_DEEP = ("act1", *(f"layer{n}" for n in (1.1, 1.2, 2.1, 2.3, 3.0, 3.2, 3.4, 3.5, 4.1, 4.2)), "head")
 CATALOG = (
     Known(
         "googlenet",
@@ -68,13 +69,13 @@ CATALOG = (
         "googlenet-1378be20.pth",
         _GOOGLENET,
     ),
-    Known("resnet18", "ResNet", 512, _LAYERS, 11.18, 1.81, 0.69758, 46.8, "resnet18-f37072fd.pth"),
-    Known("resnet50", "ResNet", 2048, _LAYERS, 23.51, 4.09, 0.80858, 102.5, "resnet50-11ad3fa6.pth", _SHARPER),
+    Known("resnet18", "ResNet", 512, _BASIC, 11.18, 1.81, 0.69758, 46.8, "resnet18-f37072fd.pth"),
+    Known("resnet50", "ResNet", 2048, _DEEP, 23.51, 4.09, 0.80858, 102.5, "resnet50-11ad3fa6.pth", _SHARPER),
     Known(
         "vgg11",
         "VGG",
         4096,
-        (*(f"features.{n}" for n in (1, 4, 9, 14, 19, 20)), "head"),
+        (*(f"features.{n}" for n in (1, 4, 7, 9, 12, 14, 17, 19, 20)), "head"),
         128.77,
         7.6,
         0.6902,
@@ -85,7 +86,7 @@ CATALOG = (
         "vgg16",
         "VGG",
         4096,
-        (*(f"features.{n}" for n in (3, 8, 15, 22, 29, 30)), "head"),
+        (*(f"features.{n}" for n in (1, 3, 8, 11, 15, 18, 20, 22, 27, 29, 30)), "head"),
         134.26,
         15.47,
         0.71592,

@@ -1,0 +1,82 @@
+"""Depths inside of stages: the same pass, the same numbers, and a network cut there survives its folder."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainer.halves import halves
+from zoo import saved
+from zoo.backbone import Preprocessing
+
+SMALL: dict[str, dict[str, Any]] = {
+    "resnet18": {"layers": [1, 2, 2, 1], "channels": [8, 16, 16, 32]},
+    "test_convnext": {},
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_network_is_read_inside_its_stages_and_cut_there_survives_its_folder(name: str, tmp_path: Path) -> None:
+    import timm
+    import torch
+
+    from zoo.depths import finer
+    from zoo.load import load
+    from zoo.truncated import truncated
+
+    torch.manual_seed(0)
+    network: Any = timm.create_model(name, num_classes=3, **SMALL[name]).eval()
+    ends = [entry["module"] for entry in network.feature_info]
+    x = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        final, stages = network.forward_intermediates(x)
+        finer(network)
+        made, taps = network.forward_intermediates(x)
+        whole = network(x)
+    names = [entry["module"] for entry in network.feature_info]
+    assert len(ends) < len(names) <= 11
+    assert torch.equal(final, made)
+    last = {
+        stage: max(i for i, one in enumerate(names) if one == stage or one.startswith(f"{stage}.")) for stage in ends
+    }
+    assert all(torch.equal(taps[last[stage]], value) for stage, value in zip(ends, stages, strict=True))
+
+    within, count = last[ends[-2]] - 1, len(names) + 1
+    assert names[within] not in ends
+    parts = halves(copy.deepcopy(network), within, 64)
+    assert (parts.after(parts.activations(x)) - whole).abs().max() < 1e-4
+    for number, chosen in enumerate(((within,), (0, within), (within, count - 1))):
+        short = truncated(copy.deepcopy(network), chosen, count, 64, 3)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        saved.write(short, folder, ("a", "b", "c"), Preprocessing(size=64))
+        with torch.inference_mode():
+            said = short(x)
+            assert torch.equal(saved.opened(folder, 3).eval()(x), said)
+            if saved.library(folder) == "truncated":
+                assert (load(folder)(x) - said).abs().max() < 1e-5
+    sizes = [
+        sum(p.numel() for p in model.parameters()) for model in (short, truncated(network, (within,), count, 64, 3))
+    ]
+    assert sizes[1] < sizes[0], "what comes after the cut is gone"
+
+
+def test_a_folder_that_names_modules_its_network_lacks_is_refused(tmp_path: Path) -> None:
+    import json
+
+    import timm
+
+    from zoo.depths import finer
+    from zoo.errors import BackboneUnavailable
+    from zoo.truncated import truncated
+
+    network = finer(timm.create_model("test_convnext", num_classes=3).eval())
+    made = truncated(network, (0, 2), len(network.feature_info) + 1, 64, 3)  # type: ignore[arg-type]
+    saved.write(made, tmp_path, ("a", "b", "c"), Preprocessing(size=64))
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"modules": ["stages.0", "../x"]}))
+    with pytest.raises(BackboneUnavailable, match="does not have"):
+        saved.opened(tmp_path, 3)
