@@ -108,7 +108,7 @@ def _confusion(found: Found) -> str:
         f"<tr><th translate='no'>{escape(name)}</th>{''.join(_cell(count, sum(row)) for count in row)}</tr>"
         for name, row in zip(names, counts, strict=True)
     )
-    worst = f"<p>Most often: {_pair(found['pairs'][0])}.</p>" if found["pairs"] else ""
+    worst = f"<p>Most often: <span>{_pair(found['pairs'][0])}</span>.</p>" if found["pairs"] else ""
     table = f'<table class="heat"><thead><tr><th>truth ↓ said →</th>{heads}</tr></thead><tbody>{lines}</tbody></table>'
     return f'<div class="wide">{table}</div>{worst}'
 
