@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.conftest import PictureFolder
-from trainer.elsewhere import everywhere, sentence
+from trainer.elsewhere import There, everywhere, sentence
 from trainer.events import Finished, Placed, Started
 from trainer.folder import RunFolder
 from trainer.plan import Plan
@@ -32,6 +32,12 @@ def finished(store: Store, plan: Plan, kinds: tuple[str, ...], seconds: float) -
     write_json(folder.path / "evaluation.json", {})
 
 
+def kinds(plan: Plan, settings: Settings) -> list[There]:
+    found = everywhere(plan, settings, None)
+    assert found is not None
+    return found
+
+
 def test_each_kind_of_machine_gets_its_forecast_by_what_was_measured_there(
     picture_folder: PictureFolder, store: Store, settings: Settings
 ) -> None:
@@ -43,7 +49,7 @@ def test_each_kind_of_machine_gets_its_forecast_by_what_was_measured_there(
     machines = [{"node": str(number), "kind": kind} for number, kind in enumerate(("quick", "quick", "slow", "new"))]
     write_json(speeds_of(store).with_name("seen.json"), {"cluster": settings.cluster, "machines": machines})
     write_json(speeds_of(store), {"quick": {LITE: 10.0}, "slow": {LITE: 400.0}})
-    quick, slow, new = everywhere(plan, settings, None) or ()
+    quick, slow, new = kinds(plan, settings)
     assert (quick.machines, slow.machines) == (2, 1)
     assert quick.seconds is not None
     assert slow.seconds is not None
@@ -53,10 +59,10 @@ def test_each_kind_of_machine_gets_its_forecast_by_what_was_measured_there(
     assert plan.predicted_seconds
     finished(store, plan, ("new", "new"), 3 * plan.predicted_seconds)
     finished(store, plan, ("new", "slow"), 99 * plan.predicted_seconds)
-    new = (everywhere(plan, settings, None) or ())[-1]
+    new = kinds(plan, settings)[-1]
     assert new.runs == 1, "what ran on two kinds tells of neither"
     assert new.seconds == pytest.approx(3**0.5 * plan.predicted_seconds, rel=0.01), "one run is half believed"
-    shown = kinds_html(everywhere(plan, settings, None))
+    shown = kinds_html(kinds(plan, settings))
     assert shown.count("<li>") == 3
     assert "from 1 run there" in shown
     assert everywhere(plan, replace(settings, cluster="10.0.0.2:6379"), None) is None, "another cluster's machines"
