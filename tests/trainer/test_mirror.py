@@ -21,6 +21,11 @@ def folder_in(path: Path) -> RunFolder:
     return RunFolder(path)
 
 
+def heard(home: Home, here: RunFolder) -> int:
+    home.receive()
+    return len(list(here.tail().read()))
+
+
 @pytest.mark.parametrize("kind", ["memory", "file"])
 def test_a_run_is_told_and_brought_home_and_hears_of_a_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -41,13 +46,13 @@ def test_a_run_is_told_and_brought_home_and_hears_of_a_stop(
     told = [Step(step=step, epoch=1, loss=float(step), learning_rate=0.1) for step in range(40)]
     for event in told[:25]:
         there.log.append(event)
-    until(lambda: home.receive() or len(list(here.tail().read())) == 25)
+    until(lambda: heard(home, here) == 25)
     for event in told[25:]:
         there.log.append(event)
     there.classifier.mkdir()
     (there.classifier / "model").write_bytes(b"m" * 3000)
     there.log.append(Finished(test={"n": 1}, seconds=1.0, forward_seconds=0.0, peak_rss_mb=1.0))
-    until(lambda: home.receive() or len(list(here.tail().read())) == 41)
+    until(lambda: heard(home, here) == 41)
     assert (here.classifier / "model").read_bytes() == b"m" * 3000, "before the end is told its files are here"
     assert [event for _, event in here.tail().read()][:40] == told
     assert sum(name.startswith("events/") for name in storage.files()) > 3
