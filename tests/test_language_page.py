@@ -15,13 +15,16 @@ from tests.zoo.test_reporting import comparison, row
 from trainer import report
 from zoo import reporting
 
-SAID = """() => { const out = [], walk = document.createTreeWalker(document.body, 5);
+SAID = """() => { const SHOWN = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value');
+  const out = [], walk = document.createTreeWalker(document.body, 5);
   for (let node = walk.nextNode(); node; node = walk.nextNode()) {
     const own = node.nodeType === 3 ? node.parentElement : node;
     if (!own?.checkVisibility() || own.closest('script,style,code,pre,[translate=no]')) continue;
     if (node.nodeType === 3) out.push(node.nodeValue);
+    else if (node.matches('input[role=combobox]')) out.push(SHOWN.get.call(node));
     else for (const one of ['aria-label', 'title', 'placeholder', 'alt']) out.push(node.getAttribute(one) ?? '');
   } return [...new Set(out.map(one => one.trim()).filter(Boolean))]; }"""
+READ = "[...document.querySelectorAll('input[role=combobox]')].map(one => one.value)"
 CHANGED_AGAIN = "said => said.filter(one => /[가-힣]/.test(one) && studioLanguage.translate(one) !== one)"
 ENGLISH = re.compile(r"[A-Za-z][a-z’']+,? [A-Za-z]*[a-z]{2,}|^[A-Z][a-z]{3,}$")
 NAMES = re.compile(
@@ -52,6 +55,7 @@ def test_no_english_sentence_is_left_in_korean_and_the_way_back_is_one_key(
         assert {one: step for one, step in said.items() if ENGLISH.search(NAMES.sub("", one))} == {}
         assert someone.page.evaluate(CHANGED_AGAIN, list(said)) == []  # what is Korean is left alone
         assert someone.page.get_attribute("html", "lang") == "ko"
+        assert not re.search("[가-힣]", " ".join(someone.page.evaluate(READ)))  # what Gradio reads of them is English
 
         someone.keys("css=[data-language=en]")
         someone.sees("[data-language=en][aria-pressed=true]")

@@ -188,8 +188,8 @@ class _Costs:
     def place(cls) -> _Costs:
         with gr.Accordion("Some mistakes cost more: decide by cost", open=False):
             with gr.Row(equal_height=True):
-                truth = gr.Dropdown([], label="A picture of", min_width=140)
-                said = gr.Dropdown([], label="taken for", min_width=140)
+                truth = gr.Dropdown([], label="A picture of", min_width=140, elem_classes="tz-own")
+                said = gr.Dropdown([], label="taken for", min_width=140, elem_classes="tz-own")
                 price = gr.Number(10, label="costs as much as so many other mistakes", minimum=0, min_width=160)
                 asking = gr.Number(None, label="asking a person costs (empty: never)", minimum=0, min_width=160)
             go = gr.Button("Decide by cost", variant="secondary", scale=0, min_width=140)

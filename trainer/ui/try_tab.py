@@ -59,7 +59,12 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs, shelf: Shelf
                 with gr.Row(visible=False, elem_classes="tz-beneath") as tools:
                     why = gr.Button("Where did it look?", elem_id="why", scale=0, min_width=170)
                     label = gr.Dropdown(
-                        [], label="That’s wrong, it is …", allow_custom_value=True, min_width=150, elem_id="truth"
+                        [],
+                        label="That’s wrong, it is …",
+                        allow_custom_value=True,
+                        min_width=150,
+                        elem_id="truth",
+                        elem_classes="tz-own",
                     )
                     right = gr.Button("Put it right", elem_id="right", scale=0, min_width=120)
                 examples = gr.HTML(js_on_load=CLICKED)

@@ -1,7 +1,7 @@
 // The page in another language: what English text nodes and names say is looked up and shown in Korean, and back again.
 (() => {
   const VERSION = '%VERSION%', KEY = 'transfer-zoo-language', NAMES = ['aria-label', 'title', 'placeholder', 'alt', 'data-told'];
-  const SKIP = 'script,style,code,pre,noscript,[translate=no],[contenteditable=true],option:not([value])';
+  const SKIP = 'script,style,code,pre,noscript,[translate=no],[contenteditable=true],option:not([value]),.tz-own [role=listbox]';
   const page = document.documentElement;
   const asked = new URL(location.href).searchParams.get('lang') ?? new URL(location.href).searchParams.get('__lang');
   const kept = () => { try { return localStorage.getItem(KEY); } catch { return null; } };
@@ -130,6 +130,24 @@
   const back = root => each(root,
     node => { const one = texts.get(node); if (one) { if (node.nodeValue === one.shown) node.nodeValue = one.source; texts.delete(node); } },
     (element, one) => { const all = named.get(element); if (all?.[one]) { if (element.getAttribute(one) === all[one].shown) element.setAttribute(one, all[one].source); delete all[one]; } });
+  // What is chosen in a list is the value of an input: Korean is shown, the page goes on reading and writing English.
+  const LISTS = 'input[role=combobox]', plain = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value'), chosen = new WeakMap();
+  const list = input => {
+    if (input.closest('.tz-own,[translate=no]')) return;
+    if (!chosen.has(input)) {
+      chosen.set(input, {});
+      Object.defineProperty(input, 'value', {
+        configurable: true,
+        get() { const now = plain.get.call(this), one = chosen.get(this); return now === one.shown ? one.source : now; },
+        set(value) {
+          const source = String(value ?? ''), shown = book && language === 'ko' ? said(source) : source;
+          chosen.set(this, { source, shown }); plain.set.call(this, shown);
+        },
+      });
+    }
+    if (input !== document.activeElement) input.value = input.value;
+  };
+  const lists = root => { if (root.nodeType !== 1) return; if (root.matches(LISTS)) list(root); root.querySelectorAll(LISTS).forEach(list); };
   const switches = () => document.querySelectorAll('[data-language]').forEach(one => one.setAttribute('aria-pressed', String(one.dataset.language === language)));
   const watch = new MutationObserver(records => {
     for (const one of records) {
@@ -137,16 +155,16 @@
       else if (one.type === 'attributes') { if (book && language === 'ko' && !one.target.closest(SKIP)) name(one.target, one.attributeName); }
       else one.addedNodes.forEach(node => {
         if (node.nodeType === 1 && (node.matches('[data-language]') || node.querySelector('[data-language]'))) switches();
-        if (book && language === 'ko') each(node, put, name);
+        if (book && language === 'ko') { each(node, put, name); lists(node); }
       });
     }
   });
   const turn = async () => {
     page.lang = language; switches();
-    if (language !== 'ko') { if (document.body) back(document.body); return; }
+    if (language !== 'ko') { if (document.body) { back(document.body); lists(document.body); } return; }
     coming ??= window.studioBook ? Promise.resolve(window.studioBook) : fetch(`${window.gradio_config?.root ?? location.origin}/language/ko.json?v=${VERSION}`).then(answer => answer.ok ? answer.json() : Promise.reject(new Error(answer.status)));
     try { book ??= bind(await coming); } catch { coming = null; return; }
-    if (language === 'ko' && document.body) each(document.body, put, name);
+    if (language === 'ko' && document.body) { each(document.body, put, name); lists(document.body); }
   };
   const choose = to => { language = to; try { localStorage.setItem(KEY, to); } catch { /* a private window forgets */ } turn(); };
   document.addEventListener('click', event => {
