@@ -164,7 +164,7 @@ class Watch(threading.Thread):
         self._folder, self._address, self._home = folder, address, home
         self._begun = folder.size()
         self._tail = folder.tail(self._begun)
-        self._placed = self._told = self._over = False
+        self._placed = self._told = self._over = self._open = False
 
     def begin(self) -> None:
         """Take the run's folder over, and look from now on.
@@ -175,16 +175,25 @@ class Watch(threading.Thread):
         write_json(self._folder.path / LEASE, {"attempt": self.attempt})
         if self._home is not None:
             self._home.begin(self.attempt)
+        self._open = True
         self.start()
 
     def end(self) -> None:
-        """Give the folder back, with everything in it; its processes end wherever they are."""
+        """Give the folder back, with everything in it; its processes end wherever they are.
+
+        Raises:
+            OSError: this machine has no room for what they made.
+        """
         self._over = True
         with suppress(OSError):
             (self._folder.path / LEASE).unlink(missing_ok=True)
-        if self._home is not None:
-            with suppress(Exception):  # whose storage is gone: what came is here
-                self._home.end()
+        if self._home is None or not self._open:
+            return
+        try:
+            self._home.end()
+        except Exception as error:  # of a storage that is gone: what came from it is here
+            if exhausted(error) is not None:
+                raise
 
     def ended(self) -> bool:
         """Whether the run itself told its end in this attempt."""
@@ -215,7 +224,8 @@ class Watch(threading.Thread):
 
     def _leave(self, word: Stopped | Failed, status: int) -> None:
         """End the driver, and by the lease its processes wherever they are."""
-        self.end()
+        with suppress(OSError):
+            self.end()
         with suppress(OSError):
             self._folder.log.append(word)
         os._exit(status)

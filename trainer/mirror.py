@@ -37,6 +37,7 @@ class Home:
         self._read: dict[str, int] = {}
         self._seen: dict[str, str] = {}
         self._rest: dict[str, bytes] = {}
+        self._untold: list[Event] = []
         self._turn = threading.Lock()
 
     def begin(self, attempt: str) -> None:
@@ -60,11 +61,12 @@ class Home:
         """What happened since the last call; where the run has ended, its files are here before it is said."""
         with self._turn:
             files = self._storage.files()
-            events = self._events(files)
-            if any(isinstance(event, TERMINAL) for event in events):
+            self._untold += self._events(files)
+            if any(isinstance(event, TERMINAL) for event in self._untold):
                 self._bring(files)
-            for event in events:
-                self._folder.log.append(event)
+            while self._untold:
+                self._folder.log.append(self._untold[0])
+                del self._untold[0]
 
     def end(self) -> None:
         """Everything that is there brought here, and the processes told that nobody waits for them."""
