@@ -103,13 +103,14 @@ def list_backbones(chosen: argparse.Namespace, settings: Settings) -> list[dict[
     return [card.as_row() | {"readiness": readiness(card)} for card in catalog(settings, filters)]
 
 
-def compare(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
-    """Backbones against each other on DATA."""
+def compare(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any] | None:
+    """Backbones against each other on DATA; None in a process that only helped the first of its launch."""
     import time
 
     from zoo.compare import EMBEDDED, Question
     from zoo.compare import compare as tournament
     from zoo.comparisons import Comparisons, running
+    from zoo.crew import follow, leading
     from zoo.intake import intake
     from zoo.nodes import joined
     from zoo.reporting import form, write
@@ -118,19 +119,24 @@ def compare(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     for file in chosen.report:
         form(file)  # before the work, not after it
     store = Store(settings.home)
-    dataset = intake(chosen.data, store, settings, told, _columns(chosen))
-    decode = time.perf_counter() - begun
-    question = Question(
-        backbones=tuple(chosen.backbones or EMBEDDED),
-        budget=chosen.budget,
-        limit=chosen.limit,
-        seed=chosen.seed,
-        fresh=chosen.fresh,
-    )
-    found: dict[str, Any] = {}
-    with joined(replace(settings, engine=chosen.engine or settings.engine)) as nodes:
-        for step in tournament(dataset, question, store, settings, told, running(), nodes):
-            found = step.as_json()
+    if follow(store, settings):
+        return None
+    with leading(store, settings) as crew:
+        dataset = intake(chosen.data, store, settings, told, _columns(chosen))
+        decode = time.perf_counter() - begun
+        question = Question(
+            backbones=tuple(chosen.backbones or EMBEDDED),
+            budget=chosen.budget,
+            limit=chosen.limit,
+            seed=chosen.seed,
+            fresh=chosen.fresh,
+        )
+        found: dict[str, Any] = {}
+        with joined(replace(settings, engine=chosen.engine or settings.engine)) as nodes:
+            for step in tournament(dataset, question, store, settings, told, running(), nodes or crew):
+                found = step.as_json()
+        for process, pictures in sorted(crew.seen.items()) if crew else ():
+            tell(f"{process} looked at {pictures} pictures")
     for missing in found["unavailable"]:
         tell(f"{missing['id']}: {missing['problem']} {missing['remedy']}")
     Comparisons(store, settings).keep(question, found)

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from zoo import sources
 from zoo.budget import CONCLUSION, TORCH, Pace, affordable, busyness, rounds, start
+from zoo.crew import Company
 from zoo.dataset import Dataset, split
 from zoo.errors import BackboneUnavailable, BadUpload, TooShort
 from zoo.features import Extractor
 from zoo.judging import few_threads, judged
-from zoo.nodes import Nodes
 from zoo.report import Comparison, ProbeReport
 from zoo.resample import accuracies, difference
 from zoo.settings import Settings
@@ -65,7 +65,7 @@ def compare(
     settings: Settings,
     told: Told = lambda *_: None,
     before: float = 0.0,
-    nodes: Nodes | None = None,
+    nodes: Company | None = None,
 ) -> Iterator[Comparison]:
     """Yield the comparison each time a backbone was measured; the last one carries ties, quadrant and advice.
 
@@ -249,7 +249,7 @@ def _entered(
     store: Store,
     settings: Settings,
     expected: int,
-    nodes: Nodes | None,
+    nodes: Company | None,
     clock: _Clock,
 ) -> _Contest:
     """The backbones whose names are known; for the others, why not. The baseline is no entrant."""

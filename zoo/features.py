@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from zoo import sources
 from zoo.backbone import Backbone, Card, Picture, stack
+from zoo.crew import Company
 from zoo.dataset import Dataset
 from zoo.errors import BackboneUnavailable
 from zoo.node_work import SEEN, Errand, Proof, Shard
-from zoo.nodes import Nodes
 from zoo.onnx_engine import EngineBackbone, Exportable
 from zoo.pictures import SIDE, Pictures
 from zoo.runtime import PROBED, Runtime, Sight, faithful
@@ -92,7 +92,7 @@ class Extractor:
         settings: Settings,
         fresh: bool = False,
         expected: int = 0,
-        nodes: Nodes | None = None,
+        nodes: Company | None = None,
     ) -> None:
         self.card = card
         self.seconds = 0.0
@@ -165,7 +165,7 @@ class Extractor:
         self.seconds += seconds
         return seconds
 
-    def _elsewhere(self, nodes: Nodes, missing: list[tuple[str, int]], told: Told) -> float:
+    def _elsewhere(self, nodes: Company, missing: list[tuple[str, int]], told: Told) -> float:
         """``missing`` looked at by the nodes of a cluster, kept a block at a time."""
         begun, backbone = time.perf_counter(), self._loaded()
         assert self._pictures is not None
@@ -210,7 +210,7 @@ class Extractor:
                 from zoo.forward import twins_of, use_threads
 
                 use_threads(self._settings.threads)
-                self._twins = twins_of(self._backbone)
+                self._twins = twins_of(self._backbone) if self._nodes is None else []
             self.card = self._backbone.card
             self._side = max(SIDE, int(self.card.preprocessing.size / self.card.preprocessing.crop))
             self._pictures = Pictures.open(self._store, self._dataset, self._side)

@@ -203,7 +203,7 @@ def left_out_interval(
 
     def beyond(share: float) -> bool:
         learned = min(max((share - chance) / max(1 - chance, 1e-9), 0.0), 1.0)
-        return abs(p - share) > z * (share * (1 - share) * (2 - learned) / n) ** 0.5
+        return abs(p - share) > z * float(np.sqrt(share * (1 - share) * (2 - learned) / n))
 
     return _edge(beyond, 0.0, p), _edge(beyond, 1.0, p)
 
