@@ -26,8 +26,8 @@ TRIALS = 5  # networks looked at on the way from the probe to the end
 SAMPLE = 256  # training pictures that are judged beside the held-out ones
 BASE_MB = 850.0  # a worker with its libraries
 FITTED_MB = 100.0  # and those of fitting
-SHOWN_MB = 0.2  # of a decoded picture, mapped; the system takes it back where others need it
-MOST_SHOWN_MB = 2000.0
+SHOWN_MB = 64.0  # of decoded pictures, at most, that are mapped at once
+MAPPED_MB = 1000.0  # of kept activations, likewise: the system takes them back where others need the memory
 COPIES = (
     7  # of the weights that learn: themselves, gradients, momentum, average, start, best, a checkpoint being written
 )
@@ -104,7 +104,7 @@ def cost(plan: Plan, card: Card, sizes: Sizes, speed: Speed, anatomy: Anatomy, s
     kept = (anatomy.whole if tap is None else anatomy.kept[tap]) * 4 * plan.batch * LIVE / MB
     numbers = 0 if tap is None else (sizes.train * plan.views + sizes.select) * anatomy.numbers[tap]
     activations = numbers * width(numbers) / MB
-    mapped = min(sizes.every * SHOWN_MB + activations, MOST_SHOWN_MB)
+    mapped = SHOWN_MB + min(activations, MAPPED_MB)
     return Cost(
         seconds=(begun + training + end),
         memory_mb=BASE_MB + 2 * whole + COPIES * weights + kept + PASSING * anatomy.whole * 4 / MB + mapped,

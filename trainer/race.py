@@ -5,11 +5,13 @@ other folds and is judged on one, so that in the end every picture was judged by
 after each of which arms that are surely behind, or that can no longer gain half a point on the cheapest, drop out
 (a race as Maron and Moore 1997 run it, in the rungs of Jamieson and Talwalkar 2016). Arms that learn by steps try three
 learning rates in the first heat; the one with the least loss on its own select part, not on the judged fold, goes on.
-A costlier arm wins only by proof: both the paired resamples and McNemar's mid-p below 0.05.
+A costlier arm wins only by proof: both the paired resamples and McNemar's mid-p below 0.05. Where a budget runs out,
+what does not fit into it any more is not run: further learning rates first, then the later folds of the costliest arms.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,6 +30,7 @@ FOLDS = 4
 RATES = (1.0, 1 / 3, 3.0)  # times the recipe's, at rung 0
 HEATS = len(RATES) + FOLDS - 1  # an arm that is never dropped runs
 LEVEL = 0.05
+NO_TIME = "the budget had no time left for it"
 HALF_A_POINT = 0.005
 FEWEST = 64  # pictures judged on, below which nobody is dropped: fewer decide nothing
 
@@ -43,6 +46,7 @@ class Arm:
         right: (N,) 1 where it was right on a picture it had not seen, 0 where wrong, −1 where it was not judged.
         seconds: wall seconds of one fit, its frozen features included: the mean of its heats.
         spent: seconds of all its heats.
+        rates: the learning rates it tried, where it learns by steps.
         dropped_at: the rung after which it went, from 0; None while it runs.
         why: why it went, or why it never ran.
     """
@@ -51,6 +55,7 @@ class Arm:
     right: NDArray[np.int8]
     seconds: float = 0.0
     spent: float = 0.0
+    rates: tuple[float, ...] = ()
     dropped_at: int | None = None
     why: str = ""
 
@@ -77,6 +82,7 @@ class Arm:
             "spent": self.spent,
             "pictures": int(rows.sum()),
             "learning_rate": self.plan.learning_rate,
+            "rates": list(self.rates),
             "epochs": self.plan.epochs,
             "dropped_at": self.dropped_at,
             "why": self.why,
@@ -103,23 +109,36 @@ class Verdict:
         return {"winner": self.winner, "verdict": self.sentence, "mid_p": self.mid_p, "over": self.over, "gain": gain}
 
 
-def race(plans: Sequence[Plan], course: Course, told: Told = lambda *_: None) -> Iterator[tuple[list[Arm], Verdict]]:
+def race(
+    plans: Sequence[Plan], course: Course, told: Told = lambda *_: None, budget: float | None = None
+) -> Iterator[tuple[list[Arm], Verdict]]:
     """Run ``plans`` against each other; yield the arms, best first, and the verdict so far after every heat.
+
+    Args:
+        budget: wall seconds that it may take; each arm's first heat is run even so while any are left. None for no end.
 
     Raises:
         Interrupted: a person stopped it; heats that were run are kept.
         BadPlan: none of the plans could be carried out.
     """
     arms = [Arm(plan, np.full(len(course.pool), -1, dtype=np.int8)) for plan in plans]
-    planned, done = len(arms) * HEATS, 0
+    planned, done, begun = len(arms) * HEATS, 0, time.perf_counter()
+
+    def fits(seconds: float) -> bool:
+        """Whether a heat of so many seconds is over before the budget is."""
+        return budget is None or time.perf_counter() - begun + seconds <= budget
+
     for rung, folds in enumerate(RUNGS):
         for fold in [one for one in folds if (course.fold == one).any()]:
             for place, arm in enumerate(arms):
                 if arm.dropped_at is not None:
                     continue
+                if not fits(arm.seconds) and place:
+                    arms[place] = replace(arm, dropped_at=rung, why=NO_TIME)
+                    continue
                 told(arm.strategy, done, planned)
                 try:
-                    arms[place] = _ridden(arm, fold, course, first=rung == 0)
+                    arms[place] = _ridden(arm, fold, course, fits if rung == 0 else None)
                 except Interrupted:
                     raise
                 except StudioError as error:
@@ -135,14 +154,17 @@ def race(plans: Sequence[Plan], course: Course, told: Told = lambda *_: None) ->
     yield _ranked(arms), verdict(arms, course.groups)
 
 
-def _ridden(arm: Arm, fold: int, course: Course, first: bool) -> Arm:
-    """``arm`` after one more fold; in its first heat with the learning rate that suits it."""
+def _ridden(arm: Arm, fold: int, course: Course, fits: Callable[[float], bool] | None) -> Arm:
+    """``arm`` after one more fold; in its first heat, where ``fits`` is told, with the learning rate that suits it."""
     heats = [course.heat(arm.plan, fold)]
     plans = [arm.plan]
-    if first and heats[0].stepped:
+    if fits and heats[0].stepped:
         for factor in RATES[1:]:
+            if not fits(heats[0].seconds):
+                break
             plans.append(replace(arm.plan, learning_rate=arm.plan.learning_rate * factor))
             heats.append(course.heat(plans[-1], fold))
+        arm = replace(arm, rates=tuple(plan.learning_rate for plan in plans))
     best = min(range(len(heats)), key=lambda index: heats[index].loss)
     return _judged(arm, plans[best], heats[best], sum(heat.seconds for heat in heats), course)
 
@@ -226,10 +248,13 @@ def _said(one: Arm, other: Arm, winner: Arm, loser: Arm, groups: NDArray[np.int6
     found = f"{_name(one).capitalize()}: {gain[0]:+.1f} points ({gain[1]:+.1f} … {gain[2]:+.1f}) over {_name(other)}: "
     times = one.seconds / max(other.seconds, 1e-9)
     dearer = f"{times:.0f} times" if times >= 10 else f"{times:.1f} times"
+    chance = f"{p:.3f}" if p >= 0.001 else "< 0.001"
     if winner is one:
-        found += f"proven (mid-p {p:.3f}), at {dearer} the cost. Train {_name(one)}."
+        found += f"proven (mid-p {chance}), at {dearer} the cost. Train {_name(one)}."
+    elif proven(other, one, groups):
+        found += f"surely behind (mid-p {chance}), at {dearer} the cost. Train {_name(other)}."
     else:
-        found += f"not proven (mid-p {p:.2f}); {_name(other)} is {dearer} cheaper. Train {_name(other)}."
+        found += f"not proven (mid-p {chance}); {_name(other)} is {dearer} cheaper. Train {_name(other)}."
     return Verdict(
         winner=winner.strategy, sentence=found, mid_p=p, over=loser.strategy, gain=(gain[0], gain[1], gain[2])
     )

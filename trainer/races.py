@@ -60,13 +60,20 @@ def entrants(
     if len(fewest) < 2:
         raise refused or BadPlan("There is nothing to race.", "Choose a backbone that can be trained.")
     costliest = max(_seconds(plan(name, epochs=PASSES)) for name in fewest)
-    allotted = budget / len(fewest) / HEATS if budget else min(costliest, LONGEST)
+    allotted = _share(budget, list(fewest.values())) if budget else min(costliest, LONGEST)
     plans = []
     for name, least in fewest.items():
         fits = [least, *(plan(name, epochs=epochs) for epochs in range(2, plan(name).epochs + 1))]
         within = [one for one in fits if _seconds(one) <= allotted] or [least]
         plans.append(replace(within[-1], budget_seconds=max(1.0, round(allotted, 1))))
     return sorted(plans, key=lambda one: one.predicted_seconds or 0.0)
+
+
+def _share(budget: float, plans: Sequence[Plan]) -> float:
+    """Seconds a heat of those that learn by steps, of ``budget`` less what the others take, who need no more."""
+    fitted = [plan for plan in plans if plan.strategy in AS_THEY_ARE]
+    left = budget - FOLDS * sum(map(_seconds, fitted))
+    return max(left / max(len(plans) - len(fitted), 1) / HEATS, budget / len(plans) / HEATS)
 
 
 def _seconds(plan: Plan) -> float:
@@ -105,7 +112,7 @@ class Races:
         self._store.owners.claim("races", name)
         most = sum(_seconds(plan) * (FOLDS if plan.strategy in AS_THEY_ARE else HEATS) for plan in plans)
         told = [plan.as_json() for plan in plans]
-        asked = {"dataset": dataset, "at": time.time(), "plans": told, "most_seconds": most}
+        asked = {"dataset": dataset, "at": time.time(), "plans": told, "most_seconds": most, "budget": budget}
         write_json(self.root / name / "question.json", asked)
         self._children = [child for child in self._children if child.poll() is None]
         log = self.root / name / "log.txt"
@@ -206,7 +213,7 @@ def ride(folder: Path, store: Store, settings: Settings) -> None:
             def told(name: str, done: int, total: int) -> None:
                 say(message=f"Heats: {name.replace('_', ' ')}", progress={"done": done, "total": total})
 
-            for arms, decided in race(plans, course, told):
+            for arms, decided in race(plans, course, told, asked.get("budget")):
                 rows = [arm.as_json(course.groups) for arm in arms]
                 unable = [row for row in rows if row["why"] and row["accuracy"] is None]
                 say(arms=[row for row in rows if row not in unable], unavailable=unable, **decided.as_json())

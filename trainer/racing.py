@@ -97,13 +97,15 @@ def _told(found: symmetry.Symmetry) -> dict[str, Any]:
 
 
 def _raced(found: dict[str, Any]) -> str:
-    lines = [f"{'strategy':<16} {'right':>7}  {'95 % interval':<15} {'judged on':>9} {'seconds':>8}"]
+    lines = [f"{'strategy':<16} {'right':>7}  {'95 % interval':<15} {'judged on':>9} {'seconds':>8}  learning rate"]
     for arm in found["arms"]:
         low, high = (f"{bound:.1%}" for bound in arm["interval"])
         out = f"  out: {arm['why']}" if arm["why"] else ""
+        tried = len(arm.get("rates", ()))
+        rate = f"{arm['learning_rate']:.2g}, best of {tried}" if tried > 1 else ""
         lines.append(
             f"{arm['strategy']:<16} {arm['accuracy']:>7.1%}  {f'{low}–{high}':<15} {arm['pictures']:>9}"
-            f" {arm['seconds']:>8.1f}{out}"
+            f" {arm['seconds']:>8.1f}  {rate:<20}{out}".rstrip()
         )
     lines += [f"{arm['strategy']:<16} did not run: {arm['why']}" for arm in found["unavailable"]]
     return "\n".join([*lines, "", found["verdict"]])

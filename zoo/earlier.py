@@ -32,6 +32,11 @@ class Earlier:
         pictures = None if dataset is None else there(store, dataset, SIDE)
         return None if dataset is None or pictures is None else cls(dataset, pictures, rows)
 
+    def length(self, indices: NDArray[np.int64]) -> int:
+        """Bytes that the pixels of the files at ``indices`` take, as far as they are the dataset's."""
+        rows = self.rows[indices]
+        return self.pictures.length(rows[rows >= 0])
+
     def reading(self, index: int, path: Path, pixels: BinaryIO) -> Reading | None:
         """What decoding ``path``, file ``index``, would give, its pixels added to ``pixels``.
 

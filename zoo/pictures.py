@@ -57,6 +57,10 @@ class Pictures:
         self._release(height * width * 3)
         return self._flat[offset : offset + height * width * 3].reshape(height, width, 3)
 
+    def length(self, rows: NDArray[np.int64]) -> int:
+        """Bytes that the pictures at ``rows`` take, their thumbnails included."""
+        return int((self._spans[rows, 1] * self._spans[rows, 2] * 3).sum()) + len(rows) * SMALL * SMALL
+
     def thumbnails(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """(R, 16, 16) mean grays of the pictures at ``rows``."""
         if not isinstance(self._map, mmap.mmap):

@@ -141,9 +141,12 @@ class Bench:
 
     def _copy(self, earlier: Earlier, files: Sequence[Path], known: Outcomes, told: Progress) -> None:
         """Join to ``known`` what ``earlier`` has of the others."""
+        missing = known.missing()
+        needed = earlier.length(missing)
+        make_room(self._store, needed, f"The pixels of {len(missing):,} pictures that are known already")
         try:
             with self._draft.open("ab") as pixels:
-                for index in known.missing().tolist():
+                for index in missing.tolist():
                     outcome = earlier.reading(index, files[index], pixels)
                     if outcome is not None:
                         known[index] = outcome

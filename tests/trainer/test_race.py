@@ -53,6 +53,9 @@ def test_a_costlier_arm_wins_only_by_proof() -> None:
     assert found.mid_p == pytest.approx(mid_p(full.right == 1, head.right == 1))
     assert found.mid_p is not None
     assert found.mid_p < 0.05
+    behind = decided(arm("full", 40, 400), arm("linear_head", 10, 10))
+    assert "surely behind" in behind.sentence, "a costlier arm that is proven worse is not called unproven"
+    assert behind.winner == "linear_head"
     assert decided(head, full, arm("last_blocks", 11, 100)).winner == "last_blocks"  # as good, and cheaper
 
 
@@ -128,6 +131,11 @@ def test_a_race_judges_every_arm_on_the_same_pictures_and_never_on_the_test_part
     assert full.spent > full.seconds * 2  # three learning rates were tried
     monkeypatch.setattr(Course, "_run", lambda *_: pytest.fail("a heat that is known was run again"))
     assert [one.accuracy for one in list(race(plans, course))[-1][0]] == [one.accuracy for one in arms]
+    assert len(full.rates) == 3
+    hasty = {one.strategy: one for one in list(race(plans, course, budget=1e-6))[-1][0]}
+    assert hasty["linear_head"].judged.any(), "the cheapest is judged once, however little time there is"
+    assert not hasty["full"].judged.any()
+    assert hasty["full"].why == "the budget had no time left for it"
 
 
 def test_a_stopped_race_keeps_what_it_ran(course: Course, plans: list[Plan]) -> None:

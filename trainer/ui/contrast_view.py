@@ -11,7 +11,15 @@ from zoo.ui.compare_charts import short
 from zoo.ui.kit import between, duration, esc, percent
 
 MOST_CLASSES = 25  # a larger matrix cannot be read; the largest changes are listed instead
-LABELS = {knob.field: knob.label for knob in KNOBS} | {"backbone": "Backbone", "strategy": "How deep"}
+LABELS = {knob.field: knob.label for knob in KNOBS}
+LABELS |= {"backbone": "Backbone", "strategy": "How deep", "dataset": "Pictures"}
+TITLES = {
+    "linear_head": "last layer",
+    "earlier_layer": "an earlier layer",
+    "last_blocks": "last blocks",
+    "lora": "LoRA",
+    "full": "all layers",
+}
 TEACHING = (
     "Both saw the same test pictures, so what they differ on counts, not how each did by itself. The interval is from "
     "resampling those pictures in pairs; “not proven” means that chance alone could have done it."
@@ -20,10 +28,17 @@ TEACHING = (
 
 def contrast_html(value: dict[str, Any], names: tuple[str, str]) -> str:
     """What ``trainer.contrast.contrast`` found; ``names`` are the two runs'."""
+    names = _told_apart(names)
     curves = "".join(panel for panel in (_accuracy(value, names), _loss(value, names)) if panel)
     charts = f'<div class="tz-two">{curves}</div>' if curves else ""
     tables = f'<div class="tz-two start">{_settings(value, names)}{_costs(value, names)}</div>'
     return f'<div class="tz-stack">{_verdict(value, names)}{charts}{tables}{_confusion(value, names)}</div>'
+
+
+def _told_apart(names: tuple[str, str]) -> tuple[str, str]:
+    """``names`` without the backbone where both begin with the same."""
+    (one, _, first), (other, _, second) = (name.partition(" · ") for name in names)
+    return (first, second) if one == other and first and second else names
 
 
 def _verdict(value: dict[str, Any], names: tuple[str, str]) -> str:
@@ -87,7 +102,7 @@ def _table(names: tuple[str, str], rows: list[tuple[str, str, str]]) -> str:
     )
     head = "".join(f'<th scope="col">{esc(name)}</th>' for name in names)
     return (
-        '<div class="tz-scroll" tabindex="0"><table class="tz-table"><thead><tr>'
+        '<div class="tz-scroll" tabindex="0"><table class="tz-table apart"><thead><tr>'
         f'<th scope="col"><span class="tz-sr">what</span></th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
@@ -107,6 +122,8 @@ def _worded(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, str) and value in TITLES:
+        return TITLES[value]
     return short(value) if isinstance(value, str) and "/" in value else str("–" if value in (None, "") else value)
 
 

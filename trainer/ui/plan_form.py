@@ -95,7 +95,7 @@ class Form:
             figures.append((expected(plan), f"right, {percent(plan.predicted_accuracy, 0)} in the comparison"))
         why = f"<b>Why so?</b> {esc(strategies()[plan.strategy].why)}"
         lesson = f'<p class="tz-lesson" style="margin:0!important">{why}</p>'
-        return f'<div class="tz-stack">{kit.tiles(figures)}{self.elsewhere(plan)}{lesson}</div>'
+        return f'<div class="tz-stack tz-foreseen">{kit.tiles(figures)}{self.elsewhere(plan)}{lesson}</div>'
 
 
 def changes(values: Sequence[Any]) -> dict[str, Any]:

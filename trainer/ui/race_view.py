@@ -75,6 +75,13 @@ def _row(arm: Found, found: Found, axis: Axis) -> str:
         badge += f'<span class="tz-badge warn" title="{esc(arm["why"])}">left early</span>'
     return (
         f"<tr>{name}<td class='wide'>{whisker(arm['accuracy'], arm['interval'], axis, best=won)}</td>"
-        f"<td>{percent(arm['accuracy'])}</td><td>{arm['pictures']:,}</td><td>{duration(arm['seconds'])}</td>"
+        f"<td>{percent(arm['accuracy'])}</td><td>{arm['pictures']:,}</td><td>{duration(arm['seconds'])}{_rate(arm)}</td>"
         f"<td>{badge}</td></tr>"
     )
+
+
+def _rate(arm: Found) -> str:
+    """Which of the learning rates it tried went on; "" where it has none."""
+    tried = len(arm.get("rates", ()))
+    said = f"rate {arm['learning_rate']:.2g}, best of {tried}"
+    return f"<br><small>{esc(said)}</small>" if tried > 1 else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trainer.run import Run
-from trainer.ui.train_view import TITLES
+from trainer.ui.contrast_view import TITLES
 from zoo.ui import kit
 from zoo.ui.charts import Axis, Line, heat, plot, shares, whisker
 from zoo.ui.compare_charts import short

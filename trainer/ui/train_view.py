@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from trainer.plan import Plan
 from trainer.run import Run
-from trainer.ui.contrast_view import megabytes
+from trainer.ui.contrast_view import TITLES, megabytes
 from zoo.ui import kit
 from zoo.ui.charts import Axis, Line, amounts, plot, shares
 from zoo.ui.compare_charts import short
@@ -15,13 +15,6 @@ from zoo.ui.kit import duration, esc, percent
 
 TONES = {"finished": "", "running": "warn", "queued": "warn", "stopped": "warn", "failed": "bad", "lost": "bad"}
 STAGES = {"features": "Reading features", "head": "Fitting the last layer", "test": "Looking at the test part, once"}
-TITLES = {
-    "linear_head": "last layer",
-    "earlier_layer": "an earlier layer",
-    "last_blocks": "last blocks",
-    "lora": "LoRA",
-    "full": "all layers",
-}
 OVERFITTING = ("Overfitting", "shows as a gap: better and better on what it learned from, no better on the rest.")
 REGULARISATION = (
     "Regularisation",
