@@ -115,7 +115,7 @@ def test_the_screen_and_the_report_tell_the_calibration_error_less_chance_and_ex
     value, (low, high) = found["ece_debiased"]
     assert low <= value <= found["ece"]
     shown = calibration_html(found)
-    assert f"is {100 * value:.1f} points, likely {100 * low:.0f} to {100 * high:.0f}." in shown
+    assert f"<b>{100 * value:.1f} points</b><span>, likely {100 * low:.0f} to {100 * high:.0f}</span>" in shown
     assert "even a perfectly honest classifier seems a little off" in shown
     assert f"{value:.1%} ({low:.1%} – {high:.1%}); 0 is what" in report.as_html(found)
 

@@ -18,7 +18,8 @@ FACE = """<div class="tz-live"><video playsinline muted aria-label="Camera"></vi
 <button type="button" data-open class="tz-do">Open the camera</button>
 <button type="button" data-take class="tz-do">Take this picture</button>
 <button type="button" data-turn>Other camera</button><button type="button" data-close>Close</button></div>
-<p class="tz-note" role="status">Or paste a picture with Ctrl+V. Nothing is kept that you do not keep.</p></div>"""
+<p class="tz-note" role="status"><span class="tz-keys">Or paste a picture with Ctrl+V. </span>
+<span>Nothing is kept that you do not keep.</span></p></div>"""
 JPEG = "data:image/jpeg;base64,"
 
 

@@ -62,7 +62,7 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
             gr.HTML(kit.say(PUBLIC))
         steps = gr.HTML(_stepper("data", {}), js_on_load=TURNS)
         gr.HTML(tour.tour_html(), js_on_load=tour.SCRIPT)
-        gr.HTML(glossary())
+        gr.HTML(glossary(), elem_id="glossary")
         screens: dict[str, gr.Column] = {}
         for key in STEPS:
             with gr.Column(visible=key == "data", elem_classes="tz-screen", elem_id=f"screen-{key}") as screens[key]:

@@ -68,7 +68,7 @@ def confusion_html(found: Results) -> str:
     """The matrix, its cells to be clicked; with many classes the commonest confusions."""
     names, counts = found["classes"], found["confusion"]
     worst = found["pairs"]
-    note = f"Most often: {_pair(worst[0])}." if worst else "No picture was taken for another class."
+    note = f"Most often {_pair(worst[0])}." if worst else "No picture was taken for another class."
     if len(names) <= MOST_CLASSES:
         return kit.panel(
             "What is taken for what", heat(counts, names, choose=True), f"{note} Click a cell to see them."
@@ -126,8 +126,8 @@ def calibration_html(found: Results) -> str:
 def _less_chance(found: Results) -> str:
     """The calibration error without what chance adds to it, with its word explained."""
     value, bounds = found["ece_debiased"]
-    said = esc(f"is {100 * value:.1f} points{_range(bounds)}.")
-    return f'<p class="tz-note">{term("debiased")} {said}</p>'
+    figure = f"<b>{100 * value:.1f} points</b>"
+    return f'<p class="tz-note">{term("debiased")} {figure}<span>{esc(_range(bounds))}</span></p>'
 
 
 def _points(bins: list[Results]) -> list[tuple[float, float]]:

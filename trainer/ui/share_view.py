@@ -80,22 +80,28 @@ def _note(name: str, parity: Mapping[str, Any]) -> str:
 def link_html(run_id: str, here: str = "") -> str:
     """Where a classifier's own page is, to be copied; for a phone where ``here``, the page's address, is known."""
     address = f"try?run={esc(run_id)}"
-    phone = f'<details class="tz-phone"><summary>On a phone</summary>{code_html(here, address)}</details>'
+    if here:
+        phone = f'<details class="tz-phone"><summary>On a phone</summary>{code_html(here, address)}</details>'
+        words = f'<p><a href="{address}" target="_blank">Its own page</a> shows the classifier and nothing else.</p>'
+        return kit.panel("Show it to others", f'<div class="tz-given">{words}{_copied(address)}</div>{phone}')
     return (
         f'<p class="tz-note">To show it to others: <a href="{address}" target="_blank">its own page</a>, with the '
-        f'classifier and nothing else. <button type="button" class="tz-do" data-copy="{address}">Copy the link</button>'
-        f"</p>{phone if here else ''}"
+        f"classifier and nothing else. {_copied(address)}</p>"
     )
+
+
+def _copied(address: str) -> str:
+    return f'<button type="button" class="tz-do" data-copy="{esc(address)}">Copy the link</button>'
 
 
 def given_html(address: str, here: str = "") -> str:
     """A link that opens for whoever has it, to be copied, and to be read by a phone."""
-    return (
-        f'<p class="tz-note"><a href="{esc(address)}" target="_blank">Whoever has this link</a> may ask this '
-        f"classifier, without signing in, until you make a new one. "
-        f'<button type="button" class="tz-do" data-copy="{esc(address)}">Copy the link</button></p>'
-        f"{code_html(here, address) if here else ''}"
+    words = (
+        f'<p><a href="{esc(address)}" target="_blank">Whoever has this link</a> may ask this '
+        "classifier, without signing in, until you make a new one.</p>"
     )
+    code = code_html(here, address) if here else ""
+    return kit.panel("Show it to others", f'<div class="tz-given">{words}{_copied(address)}</div>{code}')
 
 
 def code_html(here: str, address: str) -> str:
