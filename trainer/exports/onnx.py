@@ -24,7 +24,7 @@ class Onnx:
     """The export ``onnx``."""
 
     name = "onnx"
-    title = "One ONNX file"
+    title = "ONNX in one file"
     why = "For any language: the picture goes in as it is, resizing and everything else is inside."
     remote = False
 

@@ -68,7 +68,7 @@ def confusion_html(found: Results) -> str:
     """The matrix, its cells to be clicked; with many classes the commonest confusions."""
     names, counts = found["classes"], found["confusion"]
     worst = found["pairs"]
-    note = f"Most often {_pair(worst[0])}." if worst else "No picture was taken for another class."
+    note = _worst(worst[0]) if worst else "No picture was taken for another class."
     if len(names) <= MOST_CLASSES:
         return kit.panel(
             "What is taken for what", heat(counts, names, choose=True), f"{note} Click a cell to see them."
@@ -80,6 +80,11 @@ def confusion_html(found: Results) -> str:
         for one in worst
     )
     return kit.panel("What is taken for what", f'<ul class="tz-list" tabindex="0">{rows}</ul>', note)
+
+
+def _worst(one: Results) -> str:
+    truth, said, span = one["truth"], one["said"], between(one["interval"])
+    return f"Most often {truth} is taken for {said}, {one['count']} of {one['of']} ({span})."
 
 
 def _pair(one: Results) -> str:

@@ -19,7 +19,7 @@ COPY = """element.addEventListener('click', event => {
 })"""  # noqa: E501 - one line of the browser's
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ALONE = "Only this computer opens this address. Open the page by one that phones reach, and a QR code stands here."
-MARKS = {"ready": "ready", "making": "being made", "failed": "refused"}
+MARKS = {"ready": "ready to take", "making": "being made", "failed": "refused"}
 
 
 def tiles_html(formats: Mapping[str, Export], states: Mapping[str, str], chosen: str) -> str:
@@ -65,16 +65,16 @@ def _certificate(form: Export, found: Mapping[str, Any]) -> str:
         (f"{parity['latency_ms']['p50']:.0f} ms", f"a picture (19 in 20 within {parity['latency_ms']['p95']:.0f} ms)"),
         (f"{found['size_mb']:.0f} MB", f"in {len(found['files'])} files"),
     ]
-    return kit.panel(f"Certificate: {form.title}", kit.tiles(figures), _note(form.name, parity))
+    return kit.panel(f"Proof that it answers the same: {form.title}", kit.tiles(figures), _note(form.name, parity))
 
 
 def _note(name: str, parity: Mapping[str, Any]) -> str:
     asked = f"Asked as anyone would ask it, with {parity['engine']}, and compared with what the classifier says here."
-    more = {
-        "web": " Its page can check the browser it runs in: open it, then “Check this browser”.",
-        "folder": " Its README is a model card in English and Korean.",
-    }
-    return asked + more.get(name, " A README in English and Korean and a passport lie beside it.")
+    if name == "web":
+        return f"{asked} Its page can check the browser it runs in: open it, then “Check this browser”."
+    if name == "folder":
+        return f"{asked} Its README is a model card in English and Korean."
+    return f"{asked} A README in English and Korean and a passport lie beside it."
 
 
 def link_html(run_id: str, here: str = "") -> str:
