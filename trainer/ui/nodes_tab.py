@@ -20,6 +20,7 @@ from zoo.ui import kit
 from zoo.ui.kit import QUIET, Seat
 
 PATIENCE = 60.0  # seconds for a cluster to say how it is
+ASKING = "Asking the machines. A cluster takes some seconds."
 SILENT = "The machines could not be asked. nodes/log.txt in the studio's home says why."
 
 
@@ -30,8 +31,8 @@ def elsewhere(settings: Settings, comparisons: Comparisons, plan: Plan) -> str:
     return kinds_html(everywhere(plan, settings, comparisons.latest(plan.dataset)))
 
 
-def place(seat: Seat, store: Store, settings: Settings, runs: Runs, comparisons: Comparisons) -> None:
-    """Lay it out, closed; whoever opens it has the machines asked."""
+def place(seat: Seat, store: Store, settings: Settings, runs: Runs, comparisons: Comparisons) -> gr.HTML:
+    """Lay it out, closed; whoever opens it has the machines asked. What it returns changes when they have answered."""
     with gr.Accordion("Machines", open=False) as section:
         view = gr.HTML()
         again = gr.Button("Look again", size="sm")
@@ -56,5 +57,6 @@ def place(seat: Seat, store: Store, settings: Settings, runs: Runs, comparisons:
             asked = None
         return nodes_html(machines, runs.list(), read_json(speeds_of(store)) or {}, asked)
 
-    section.expand(look, seat.comparison, view, **QUIET)
-    again.click(look, seat.comparison, view, **QUIET)
+    for event in (section.expand, again.click):
+        event(lambda: kit.looking(ASKING), None, view, **QUIET).then(look, seat.comparison, view, **QUIET)
+    return view

@@ -7,6 +7,7 @@ from typing import Any
 
 from trainer.elsewhere import There
 from trainer.run import Run
+from trainer.ui.train_view import name_of
 from zoo.nodes import foretold
 from zoo.ui.kit import duration, esc, panel, plural
 
@@ -59,7 +60,7 @@ def _row(
         f"{machine['gpus']:.0f}",
         f"{machine['load']:.0%}",
         _memory(machine),
-        ", ".join(run.id for run in runs if run.active and at(run, machine["node"])) or "–",
+        ", ".join(name_of(run) for run in runs if run.active and at(run, machine["node"])) or "–",
         _cost(machine, speeds, comparison),
     )
     name = f'<th scope="row">{esc(machine["node"])}<br><small>{esc(machine["kind"])}</small></th>'

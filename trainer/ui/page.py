@@ -42,11 +42,10 @@ def build(settings: Settings, *, local: bool) -> gr.Blocks:
     def finished() -> list[dict[str, Any]]:
         return [outcome for run in runs.list() if (outcome := run.outcome)]
 
-    def deciding() -> None:
+    def deciding() -> gr.HTML | None:
         race_tab.place(seat, store, settings, runs, picked)
         augment_view.place(seat, store, settings, comparisons, picked)
-        if settings.mode != "demo":
-            nodes_tab.place(seat, store, settings, runs, comparisons)
+        return nodes_tab.place(seat, store, settings, runs, comparisons) if settings.mode != "demo" else None
 
     page = gr.Blocks(title="Transfer Zoo", analytics_enabled=False, delete_cache=(3600, 24 * 3600))
     with page:

@@ -36,18 +36,18 @@ def place(
     runs: Runs,
     comparisons: Comparisons,
     picked: gr.BrowserState,
-    beside: Callable[[], None] = lambda: None,
+    beside: Callable[[], gr.HTML | None] = lambda: None,
 ) -> gr.State:
     """Lay the screen out and wire it; the state it returns changes whenever the run does.
 
     Args:
         picked: the backbone that a person chose on the Compare screen, "" for the advised one.
-        beside: lays out what helps to decide on the plan, below it.
+        beside: lays out what helps to decide on the plan, below it; the forecast follows what it returns.
     """
     gr.HTML(kit.heading("Train a classifier", TEACHING))
     with gr.Column(visible=False) as planning:
         form = plan_form.Form.place(partial(elsewhere, settings, comparisons))
-        beside()
+        looked = beside()
         gr.HTML(EMPTY)
     view = gr.HTML(kit.say("Give pictures on the first step; then a plan can be made for them."))
     tools = RunTools.place()
@@ -160,7 +160,8 @@ def place(
         form.parts,
         **QUIET,
     )
-    gr.on(form.later, foresee, [*asked, *form.fields], form.foreseen, **QUIET)
+    later = [*form.later, *([] if looked is None else [looked.change])]
+    gr.on(later, foresee, [*asked, *form.fields], form.foreseen, **QUIET)
     listing.click(choose, None, seat.run, **QUIET).then(show, here, everything, **QUIET)
     after.buttons["data"].click(lambda: "data", None, seat.step, **QUIET)
     after.buttons["start"].click(start, [*asked, *form.fields], seat.run, **QUIET)
