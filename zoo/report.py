@@ -209,7 +209,7 @@ def advise(finalists: Sequence[ProbeReport], ties: Sequence[ProbeReport], quadra
         found += ", more than any other here"
     if chosen is not best:
         found += f", of which {chosen.card.name} is within half a point and {_faster(chosen, best)}"
-    elif ties[0] is not best:
+    elif best.ms_per_picture >= 1.05 * ties[0].ms_per_picture:  # else the clock's own noise would be said
         found += f", of which {ties[0].card.name} is {_faster(ties[0], best)} but likelier to be right less often"
     action = ACTIONS[strategy]
     return chosen.card.id, strategy, f"{found}. Start with {chosen.card.name}: {action}, for {why}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from zoo.reporting import front, weights
@@ -13,6 +14,8 @@ from zoo.ui.glossary import term
 from zoo.ui.kit import esc, percent
 
 Found = dict[str, Any]
+Chart = tuple[int, int]  # pixels across and down
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 CELLS = {  # as on the map, left to right and top to bottom
     "much, unlike": "fine-tune the whole network",
@@ -21,6 +24,9 @@ CELLS = {  # as on the map, left to right and top to bottom
     "little, alike": "train the last layer only",
 }
 NAMED = 6  # points with their name beside them; more would lie on each other
+CHARTS = ((400, 250), (520, 330), (640, 250))  # pixels of charts that show names, from the smallest on
+MARGIN = 14  # pixels that names may stand out of it
+LINE, LETTER, LONGEST = 16, 7.4, 200  # pixels of a name: a line's height, a letter, and the most before it wraps
 HALF_A_POINT, FULL = 0.005, 0.06  # gain of an earlier layer at the middle of the map, and how far its edges are
 
 
@@ -51,7 +57,9 @@ def pareto(found: Found, picked: str) -> str:
         f'{100 - y.at(row["interval"][0])}V{100 - y.at(row["interval"][1])}"/>'
         for row in rows
     )
-    points = "".join(_point(row, x, y, row["id"] in ahead, picked, row["id"] in named) for row in rows)
+    spots = [_spot(row, x, y) for row in rows]
+    names = labels(spots, sorted(named, key=lambda one: (one != picked, one not in ahead, one)))
+    points = "".join(_point(row, x, y, row["id"] in ahead, picked, names.get(row["id"])) for row in rows)
     ys = "".join(f'<span style="bottom:{y.at(value)}%">{esc(word)}</span>' for value, word in y.ticks)
     xs = "".join(f'<span style="left:{_log(x, value)}%">{esc(word)}</span>' for value, word in x.ticks)
     said = f"Accuracy against time a picture; the front, fastest first: {', '.join(short(one) for one in ahead)}"
@@ -69,7 +77,80 @@ def pareto(found: Found, picked: str) -> str:
     )
 
 
-def _point(row: Found, x: Axis, y: Axis, ahead: bool, picked: str, named: bool) -> str:
+@dataclass(frozen=True)
+class Spot:
+    """A point of the chart, 0…100 across and up, ``size`` pixels wide."""
+
+    id: str
+    across: float
+    up: float
+    size: int
+
+
+@dataclass(frozen=True)
+class Label:
+    """Where a name lies beside its point: on which side, and how many pixels below its place there."""
+
+    left: bool
+    shift: int
+
+
+def labels(spots: Sequence[Spot], wanted: Sequence[str]) -> dict[str, Label]:
+    """A place for each name ``wanted``, the first ones first, where it covers no other name and no point.
+
+    That has to hold in the smallest chart that shows names and in larger ones. A name that finds no place is left out:
+    the point still says it to whoever points at it.
+    """
+    by_id = {spot.id: spot for spot in spots}
+    taken = [[_box_of_point(spot, chart) for spot in spots] for chart in CHARTS]
+    found: dict[str, Label] = {}
+    for name in wanted:
+        for label in _places(by_id[name]):
+            boxes = [_box(by_id[name], label, chart) for chart in CHARTS]
+            if all(_fits(box, chart, others) for box, chart, others in zip(boxes, CHARTS, taken, strict=True)):
+                found[name] = label
+                for box, others in zip(boxes, taken, strict=True):
+                    others.append(box)
+                break
+    return found
+
+
+def _places(spot: Spot) -> list[Label]:
+    """Where its name may lie, best first."""
+    left = spot.across > 50
+    shifts = sorted(range(-3 * LINE, 3 * LINE + 1, LINE // 2), key=abs)
+    return [Label(side, shift) for side in (left, not left) for shift in shifts]
+
+
+def _box(spot: Spot, label: Label, chart: Chart) -> Box:
+    """A name in a chart of so many pixels, as the style sheet lays it."""
+    wide, high = chart
+    length = LETTER * len(short(spot.id))
+    width, height = min(length, LONGEST) + 10, LINE * math.ceil(length / LONGEST) + 4
+    gap = spot.size / 2 + 8
+    at, top = wide * spot.across / 100, high * (1 - spot.up / 100) + label.shift
+    top += -1.15 * height if label.left else 0.15 * height
+    start = at - gap - width if label.left else at + gap
+    return start, top, start + width, top + height
+
+
+def _box_of_point(spot: Spot, chart: Chart) -> Box:
+    at, down, half = chart[0] * spot.across / 100, chart[1] * (1 - spot.up / 100), spot.size / 2
+    return at - half, down - half, at + half, down + half
+
+
+def _fits(box: Box, chart: Chart, others: Sequence[Box]) -> bool:
+    inside = box[0] >= -MARGIN and box[2] <= chart[0] + MARGIN and box[1] >= -MARGIN and box[3] <= chart[1]
+    return inside and not any(
+        box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3] for other in others
+    )
+
+
+def _spot(row: Found, x: Axis, y: Axis) -> Spot:
+    return Spot(row["id"], _log(x, row["ms_per_picture"]), y.at(row["accuracy"]), _size(row["params"]))
+
+
+def _point(row: Found, x: Axis, y: Axis, ahead: bool, picked: str, label: Label | None) -> str:
     low, high = row["interval"]
     said = (
         f"{short(row['id'])}: {percent(row['accuracy'])}, {percent(low)} to {percent(high)}, "
@@ -78,9 +159,11 @@ def _point(row: Found, x: Axis, y: Axis, ahead: bool, picked: str, named: bool) 
     shape = {True: "circle", False: "diamond", None: "square"}[row.get("commercial")]
     across = _log(x, row["ms_per_picture"])
     kinds = f"{shape}{' ahead' if ahead else ''}{' out' if row.get('dropped_at') else ''}"
-    word = f"<span>{esc(short(row['id']))}</span>" if named else ""
+    left = label.left if label else across > 50
+    name = esc(short(row["id"]))
+    word = f'<span style="--shift:{label.shift}px">{name}</span>' if label else f'<span class="hid">{name}</span>'
     return (
-        f'<button type="button" class="{kinds}{" left" if across > 50 else ""}" data-choice="{esc(row["id"])}" '
+        f'<button type="button" class="{kinds}{" left" if left else ""}" data-choice="{esc(row["id"])}" '
         f'aria-pressed="{"true" if row["id"] == picked else "false"}" aria-label="{esc(said)}" title="{esc(said)}" '
         f'style="left:{across}%;bottom:{y.at(row["accuracy"])}%;--at:{across};--size:{_size(row["params"])}px"><i></i>{word}</button>'
     )
