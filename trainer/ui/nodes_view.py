@@ -11,7 +11,7 @@ from trainer.ui.train_view import name_of
 from zoo.nodes import foretold
 from zoo.ui.kit import duration, esc, panel, plural
 
-HEADS = ("Machine", "Cores", "Cards", "Load", "Memory", "Runs there", "This comparison on it alone")
+HEADS = ("Machine", "Cores", "Cards", "Load", "Runs there", "Memory", "This comparison on it alone")
 NEVER = "not measured yet"
 FROM_PICTURES = "from pictures looked at there"
 KINDS = "With all its processes on one kind of the cluster's machines:"
@@ -59,8 +59,8 @@ def _row(
         f"{machine['cpus']:.0f}",
         f"{machine['gpus']:.0f}",
         f"{machine['load']:.0%}",
-        _memory(machine),
         ", ".join(name_of(run) for run in runs if run.active and at(run, machine["node"])) or "–",
+        _memory(machine),
         _cost(machine, speeds, comparison),
     )
     name = f'<th scope="row">{esc(machine["node"])}<br><small>{esc(machine["kind"])}</small></th>'
