@@ -63,6 +63,8 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
         recipe |= {name: value for name, (value, _) in fitting(dataset, decided["seed"]).items()}
         tried = symmetry.known(dataset.id, backbone, settings)
         recipe |= tried.fields if tried else {}  # mirrored and turned only where that was tried and does no harm
+    if strategy == "earlier_layer" and (backbone, strategy) == (advice.get("backbone"), advice.get("strategy")):
+        recipe["taps"] = advice.get("taps", "")
     plan = Plan.from_json(recipe | decided)
     if plan.engine not in engines():
         raise BadPlan(f"There is no engine {plan.engine[:80]!r}.", f"Choose one of: {', '.join(engines())}.")
@@ -78,12 +80,20 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
         "predicted_disk_mb": told.disk_mb,
     }
     if measured:
-        read = measured
-        if strategy == "earlier_layer" and measured["taps"][:-1]:
-            read = max(measured["taps"][:-1], key=lambda tap: float(tap["accuracy"]))
+        read = _measured_alike(measured, plan)
         low, high = read["interval"]
         forecast |= {"predicted_accuracy": read["accuracy"], "predicted_low": low, "predicted_high": high}
     return Plan.from_json(plan.as_json() | forecast)
+
+
+def _measured_alike(row: Mapping[str, Any], plan: Plan) -> Mapping[str, Any]:
+    """What was measured of the features that ``plan`` reads: of the last taps joined, an earlier one, or the last."""
+    joined, earlier = row.get("joined"), row["taps"][:-1]
+    if plan.strategy != "earlier_layer" or not earlier:
+        return row
+    if joined and plan.taps == joined["tap"]["name"]:
+        return dict(joined["tap"])
+    return dict(max(earlier, key=lambda tap: float(tap["accuracy"])))
 
 
 def foretold(

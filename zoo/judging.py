@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -23,12 +23,13 @@ from zoo import probe, resample, transfer
 from zoo.dataset import Dataset
 from zoo.features import Features
 from zoo.probe import knn, left_out_interval, ridge
-from zoo.report import ProbeReport, TapScore
+from zoo.report import Joined, ProbeReport, TapScore
 from zoo.store import write_bytes
 from zoo.transfer import above_chance, class_rate, leep, logme, nce, shrunk_hscore, softmax
 
 SCORED = 20_000  # pictures that neighbours and scores are taken of: their cost grows faster than their worth
 SCORES = ("logme", "hscore", "transrate", "leep", "nce")
+JOINED = 3  # last taps that are read together
 ONE_THREAD = (
     4_096  # rows up to which linear algebra runs on one thread: several wait for each other more than they help
 )
@@ -60,7 +61,7 @@ def judged(
         torch_ms_per_picture=features.torch_ms,
         engine=features.engine,
         seconds=features.seconds,
-        **found | {"taps": tuple(TapScore(name, share, tuple(ends)) for name, share, ends in found["taps"])},
+        **found | {"taps": tuple(_tap(*told) for told in found["taps"]), "joined": _joint(found["joined"])},
     )
 
 
@@ -79,6 +80,7 @@ def _judged(features: Features, y: NDArray[np.int64], groups: NDArray[np.int64],
         found = ridge(tap, y, groups)
         right[index] = found.predicted == y
         taps.append((features.card.taps[index], found.accuracy, found.interval))
+    errors = squared(found.scores, y)  # of the last tap
     best = max(share for _, share, _ in taps)
     error = float(np.sqrt(best * (1 - best) / len(y)))
     few = slice(0, SCORED)
@@ -93,7 +95,39 @@ def _judged(features: Features, y: NDArray[np.int64], groups: NDArray[np.int64],
         "balanced_accuracy": float(np.mean([right[-1][y == label].mean() for label in np.unique(y)])),
         "pretrained": None if logits is None else doubt(logits),
         "right": right,
+        "brier": float(errors.mean()),
+        "joined": _joined(features, y, groups, errors) if scores and len(y) <= SCORED else None,
     } | (_scores(features, y[few]) if scores else dict.fromkeys(SCORES))
+
+
+def _joined(features: Features, y: NDArray[np.int64], groups: NDArray[np.int64], last: NDArray[np.float64]) -> Any:
+    """What a probe gains that reads the last taps together, each scaled to one spread; None where there is but one."""
+    taps = features.taps[-JOINED:]
+    if len(taps) == 1:
+        return None
+    found = ridge(np.hstack([tap / np.float32(spread(tap)) for tap in taps]), y, groups)
+    errors = squared(found.scores, y)
+    names = ", ".join(features.card.taps[-len(taps) :])
+    gain = resample.mean_interval(last - errors, groups)
+    return [names, found.accuracy, found.interval, float(errors.mean()), gain]
+
+
+def squared(scores: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(N,) squared errors of (N, C) scores, 0 to about 2: their mean is Brier's score (Brier 1950)."""
+    return np.asarray(((scores - np.eye(scores.shape[1])[y]) ** 2).sum(axis=1))
+
+
+def spread(x: NDArray[np.float32]) -> float:
+    """Root of the mean squared distance of rows from their mean, 1 where there is none."""
+    return float(np.sqrt(((x - x.mean(axis=0)) ** 2).sum(axis=1).mean())) or 1.0
+
+
+def _tap(name: str, accuracy: float, interval: Sequence[float]) -> TapScore:
+    return TapScore(name, accuracy, (interval[0], interval[1]))
+
+
+def _joint(told: Any) -> Joined | None:
+    return None if told is None else Joined(_tap(*told[:3]), told[3], tuple(told[4]))
 
 
 def _scores(features: Features, y: NDArray[np.int64]) -> dict[str, float | None]:

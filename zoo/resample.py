@@ -132,6 +132,14 @@ def difference(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, f
     return float(low), float(high)
 
 
+def mean_interval(values: NDArray[np.float64], groups: NDArray[np.int64]) -> tuple[float, float, float]:
+    """Mean of (N,) ``values`` and the ends of its 95 % interval, groups counting as one draw each."""
+    mean = float(values.mean())
+    sums = np.bincount(np.unique(groups, return_inverse=True)[1], weights=values - mean)
+    error = 1.96 * float(np.sqrt((sums**2).sum() * len(sums) / max(1, len(sums) - 1))) / len(values)
+    return mean, mean - error, mean + error
+
+
 def gain_of_best(right: NDArray[np.bool_], groups: NDArray[np.int64], seed: int = 0) -> NDArray[np.float64]:
     """(R,) gain of the best row of ``right`` (T, N) over its last row, cleared of having picked the best.
 

@@ -43,18 +43,19 @@ def concluded(
     finalists = _against_best(_likely(finalists, shares), y, groups, state.seed)
     ties = _ties(finalists, shares)
     quadrant = _placed(finalists, groups, counts, halfway[finalists[0].card.id], state.seed, d2)
-    backbone, strategy, sentence = advise(finalists, ties, quadrant)
+    plan = advise(finalists, ties, quadrant)
+    chosen = next(one for one in finalists if one.card.id == plan["backbone"])
     if state.baseline is not None and state.baseline.interval[1] >= finalists[0].accuracy:
-        sentence += " Beware: shrunken pixels alone may do as well, so colour or layout may give the classes away."
+        plan["why"] += " Beware: shrunken pixels alone may do as well, so colour or layout may give the classes away."
     reports |= {one.card.id: one for one in finalists}
-    plan = {"backbone": backbone, "strategy": strategy, "cut": None, "accuracy": reports[backbone].accuracy}
+    accuracy = chosen.joined.tap.accuracy if plan["taps"] and chosen.joined else chosen.accuracy
     return replace(
         state,
         reports=tuple(reports.values()),
         ties=tuple(one.card.id for one in ties),
         quadrant=quadrant,
-        plan=plan | {"why": sentence},
-        sentence=sentence,
+        plan=plan | {"cut": None, "accuracy": accuracy},
+        sentence=plan["why"],
     )
 
 

@@ -25,7 +25,7 @@ from zoo.dataset import Dataset, split
 from zoo.errors import BackboneUnavailable, NotFound, TooShort
 from zoo.features import Extractor
 from zoo.intake import intake
-from zoo.report import strategy_of
+from zoo.report import chosen_of, strategy_of
 from zoo.settings import Settings
 from zoo.store import Store
 
@@ -281,23 +281,56 @@ def test_classes_only_in_the_test_part_do_not_stop_a_comparison(
 
 
 @pytest.mark.parametrize(
-    ("p_large", "gain", "lowest", "advised"),
+    ("p_large", "gain", "joined", "lowest", "advised"),
     [
-        (0.0, (-0.02, 0.01), 0.8, "linear_head"),
-        (0.0, (0.01, 0.05), 0.8, "earlier_layer"),
-        (0.3, (-0.02, 0.01), 0.8, "last_blocks"),
-        (0.3, (0.01, 0.05), 0.8, "earlier_layer"),
-        (0.7, (0.01, 0.05), 0.8, "full"),
-        (0.7, (-0.02, 0.01), 0.997, "linear_head"),  # at most 0.3 points could be gained
+        (0.0, (-0.02, 0.01), (-0.01, 0.03), 0.8, ("linear_head", "")),
+        (0.0, (-0.02, 0.01), (0.01, 0.03), 0.8, ("earlier_layer", "a, b, c")),
+        (0.0, (0.01, 0.05), (0.01, 0.03), 0.8, ("earlier_layer", "")),
+        (0.3, (-0.02, 0.01), (0.01, 0.03), 0.8, ("last_blocks", "")),
+        (0.3, (0.01, 0.05), (-0.01, 0.03), 0.8, ("earlier_layer", "")),
+        (0.7, (0.01, 0.05), (0.01, 0.03), 0.8, ("full", "")),
+        (0.7, (-0.02, 0.01), (0.01, 0.03), 0.997, ("linear_head", "")),  # at most 0.3 points could be gained
     ],
 )
 def test_every_strategy_is_advised_where_what_was_measured_asks_for_it(
-    p_large: float, gain: tuple[float, float], lowest: float, advised: str
+    p_large: float,
+    gain: tuple[float, float],
+    joined: tuple[float, float],
+    lowest: float,
+    advised: tuple[str, str],
 ) -> None:
     quadrant = SimpleNamespace(p_large=p_large, gain=0.03, gain_interval=gain)
-    strategy, why = strategy_of(SimpleNamespace(interval=(lowest, 1.0)), quadrant)  # type: ignore[arg-type]
-    assert strategy == advised
+    together = SimpleNamespace(tap=SimpleNamespace(name="a, b, c"), gain=(0.02, *joined))
+    backbone = SimpleNamespace(interval=(lowest, 1.0), brier=0.3, joined=together)
+    *found, why = strategy_of(backbone, backbone, quadrant)  # type: ignore[arg-type]
+    assert tuple(found) == advised
     assert why
+
+
+def test_depths_that_know_different_things_are_advised_together_and_trained_so(
+    picture_folder: PictureFolder, store: Store, settings: Settings
+) -> None:
+    give_weights(settings, TINY[0])
+    dataset = intake(picture_folder(3, 12), store, settings)
+    *_, last = compare(dataset, Question(backbones=TWO[:1]), store, settings)
+    row = last.as_json()["backbones"][0]
+    names = [tap["name"] for tap in row["taps"]][-3:]
+    assert row["joined"]["tap"]["name"] == ", ".join(names)
+    gain, low, high = row["joined"]["gain"]
+    assert gain == pytest.approx(row["brier"] - row["joined"]["brier"])
+    assert low <= gain <= high
+    assert last.plan is not None
+    assert last.plan["taps"] == (", ".join(names) if last.plan["strategy"] == "earlier_layer" and low > 0 else "")
+
+
+def test_of_backbones_that_tie_the_one_that_errs_least_is_advised_unless_a_faster_errs_as_little() -> None:
+    def one(name: str, brier: float, ms: float) -> SimpleNamespace:
+        return SimpleNamespace(name=name, least_brier=brier, ms_per_picture=ms)
+
+    small, large, slow = one("small", 0.360, 4.0), one("large", 0.340, 9.0), one("slow", 0.338, 30.0)
+    assert chosen_of([small, large, slow]).name == "large"  # type: ignore[list-item,attr-defined]
+    small.least_brier = 0.342
+    assert chosen_of([small, large, slow]).name == "small"  # type: ignore[list-item,attr-defined]
 
 
 def test_a_backbone_for_which_the_budget_left_no_time_is_named_and_the_others_are_compared(

@@ -1,7 +1,8 @@
 """Feature extraction from an earlier activation: a linear layer on the best tap, or on three joined; the rest goes.
 
 The later layers of a network know the pictures it was pretrained on (Yosinski et al. 2014). Where new pictures are
-unlike those, middle layers serve better; what comes after the deepest tap in use is neither run nor saved.
+unlike those, middle layers serve better; what comes after the deepest tap in use is neither run nor saved. Joined with
+the last, earlier ones often add to it on pictures that are alike too (Evci et al. 2022, Head2Toe).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class EarlierLayer:
 
     name = "earlier_layer"
     title = "Train on an earlier activation"
-    why = "Little data, unlike the pretraining data: middle layers fit it better, and the network becomes smaller."
+    why = "Little data that middle layers know better, alone or joined with the last; the network ends at the deepest."
 
     def fit(self, job: Job) -> Iterator[Event | Trained]:
         everything = np.arange(len(job.dataset))
@@ -90,7 +91,7 @@ def asked(names: str, taps: tuple[str, ...]) -> list[tuple[int, ...]]:
 def worth_trying(
     features: Features, rows: NDArray[np.int64], y: NDArray[np.int64], groups: NDArray[np.int64]
 ) -> list[tuple[int, ...]]:
-    """Sets of earlier taps, shallow ones first: the earliest good one, the best one, and triples that end there.
+    """Sets of taps, shallow ones first: the earliest good one, the best earlier one, triples that end there or at last.
 
     A closed-form probe ranks them, which costs little beside fitting a head to each.
     """
@@ -105,7 +106,10 @@ def worth_trying(
     first = next(index for index, share in enumerate(right) if share >= right[best] - error)
     deepest = max(best, min(2, earlier - 1))
     run, spread = range(max(0, deepest - 2), deepest + 1), (deepest // 3, 2 * deepest // 3, deepest)
-    return sorted({(first,), (best,), tuple(run), tuple(sorted(set(spread)))}, key=lambda taps: (taps[-1], len(taps)))
+    last = tuple(range(max(0, earlier - 2), earlier + 1))
+    return sorted(
+        {(first,), (best,), tuple(run), tuple(sorted(set(spread))), last}, key=lambda taps: (taps[-1], len(taps))
+    )
 
 
 def chosen(tried: list[Tried], pictures: int) -> Tried:
