@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from trainer.cardwords import WORDS
+from trainer.novelty import Gate
 from zoo.store import read_json
 
 DRAWS = 2000
@@ -24,6 +25,7 @@ def passport(classifier: Path) -> dict[str, Any]:
     """Everything it takes to say where a classifier is from and to make it again, every metric with its interval."""
     facts = read_json(classifier / "studio.json")
     made: dict[str, Any] = facts.get("passport") or {}
+    gate = Gate.load(classifier / "gate.npz")
     plan = made.get("plan") or {}
     with (classifier / "model.safetensors").open("rb") as file:
         sha = hashlib.file_digest(file, "sha256").hexdigest()
@@ -37,6 +39,10 @@ def passport(classifier: Path) -> dict[str, Any]:
         "weights": sha,
         "licence": made.get("licence") or "unknown",
         "temperature": facts.get("temperature"),
+        "promises": [
+            *(["sets"] if facts.get("set_threshold") is not None else []),
+            *(["gate"] if gate is not None and np.isfinite(gate.threshold) else []),
+        ],
         "metrics": metrics(classifier),
         "versions": made.get("versions"),
         "made": made.get("made"),
@@ -134,6 +140,7 @@ def _written(
     lines = [
         say["title"].format(title=plain(data["title"])),
         say["what"].format(count=len(known["classes"]), backbone=plain(known["backbone"]["id"])),
+        " ".join(say[promise] for promise in known["promises"]),
         pictures,
         f"## {say['use']}",
         use,

@@ -5,9 +5,11 @@ from __future__ import annotations
 WORDS = {
     "en": {
         "title": "# Classifier of {title}",
-        "what": "It tells {count} classes of pictures apart. Made with Transfer Zoo from the backbone {backbone}; its "
-        "probabilities are calibrated, it gives a set of answers that lacks the truth at most one time in ten, and it "
-        "says where a picture is like nothing it was trained on.",
+        "what": "It tells {count} classes of pictures apart. Made with Transfer Zoo from the backbone {backbone}.",
+        "sets": "Beside its answer it gives a set of answers that lacks the truth at most one time in ten, on pictures "
+        "like those that calibrated it.",
+        "gate": "It says where a picture is like nothing it was trained on; it takes about one familiar picture in "
+        "twenty for unknown, and lets some unknown ones through.",
         "use": "Use",
         "right": "How right it is",
         "on": "Measured once, on {n} pictures of the test part that training, choosing and calibrating never saw. "
@@ -35,9 +37,7 @@ WORDS = {
         "classes": "Classes",
         "limits": "Limits",
         "limit_text": "It knows its own classes only. Its figures hold for pictures like those it was tested on: other "
-        "cameras, light, places or people may lower them. The gate for unknown pictures lets some through and holds "
-        "some familiar ones back (one in twenty, on the pictures it was set by). Do not let it decide alone where "
-        "a mistake hurts someone.",
+        "cameras, light, places or people may lower them. Do not let it decide alone where a mistake hurts someone.",
         "licence": "Licences",
         "lineage": "The backbone {backbone} (weights SHA-256 `{theirs}`) is licensed {licence}, which binds this "
         "classifier (SHA-256 `{ours}`). What its pretraining pictures and your own pictures are licensed under may "
@@ -46,9 +46,10 @@ WORDS = {
     },
     "ko": {
         "title": "# {title} 분류기",
-        "what": "사진을 {count}개 클래스로 구분합니다. Transfer Zoo에서 백본 {backbone}으로 만들었습니다. 확률은 "
-        "보정되어 있고, 정답이 빠질 확률이 10 % 이하인 답의 집합을 주며, "
-        "학습한 것과 닮지 않은 사진이면 그렇다고 말합니다.",
+        "what": "사진을 {count}개 클래스로 구분합니다. Transfer Zoo에서 백본 {backbone}으로 만들었습니다.",
+        "sets": "답과 함께 답의 집합을 줍니다. 보정에 쓴 것과 비슷한 사진이라면 정답이 빠질 확률이 10 % 이하입니다.",
+        "gate": "학습한 것과 닮지 않은 사진이면 그렇다고 말합니다. 익숙한 사진도 스무 장에 한 장쯤 낯설다고 하고, "
+        "낯선 사진을 놓치기도 합니다.",
         "use": "사용법",
         "right": "얼마나 맞는가",
         "on": "학습·선택·보정에 쓰이지 않은 시험용 사진 {n}장에서 한 번만 측정했습니다. 구간은 95 % 신뢰구간입니다.",
@@ -75,7 +76,7 @@ WORDS = {
         "classes": "클래스",
         "limits": "한계",
         "limit_text": "자기 클래스만 압니다. 수치는 시험한 사진과 비슷한 사진에 대한 것이며, 카메라·빛·장소·사람이 "
-        "다르면 낮아질 수 있습니다. 낯선 사진을 가려내는 문은 일부를 놓치고, 익숙한 사진도 스무 장에 한 장쯤 막습니다. "
+        "다르면 낮아질 수 있습니다. "
         "실수가 누군가를 다치게 할 수 있는 일을 이것만으로 결정하지 마세요.",
         "licence": "라이선스",
         "lineage": "백본 {backbone} (가중치 SHA-256 `{theirs}`)의 라이선스는 {licence}이며, "

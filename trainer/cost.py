@@ -95,7 +95,9 @@ def cost(plan: Plan, card: Card, sizes: Sizes, speed: Speed, anatomy: Anatomy, s
     judged = sizes.select + min(SAMPLE, sizes.train, sizes.select)
     epoch = sizes.train * (learning * behind + shown) + judged * behind
     views = 0.0 if tap is None else (sizes.train * plan.views + sizes.select) * (speed.torch - behind + VIEWED)
-    end = sizes.every * speed.torch + (TRIALS * sizes.select * behind if plan.wise else 0.0)
+    kept_whole = sizes.train + sizes.select if tap is not None else 0
+    end = (sizes.every - kept_whole) * speed.torch + kept_whole * behind
+    end += TRIALS * sizes.select * behind if plan.wise else 0.0
     begun = START + STEPPED + min(seen, sizes.train * speed.frozen + ENGINE + EXPORT) + fitted + views
     training = usual_epochs(plan) * epoch
     if plan.budget_seconds:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -243,5 +244,6 @@ def _ended(error: Exception, settings: Settings) -> StudioError:
         return BadPlan("Not every node of the cluster sees the run's folder.", SHARE)
     said = str(error).strip().splitlines()
     told = next((line for line in reversed(said) if "Error: " in line), said[-1] if said else type(error).__name__)
+    told = re.sub(r"^zoo\.errors\.\w+: ", "", told.strip())
     remedy = "See log.txt in the run's folder; resume the run from its last checkpoint."
-    return BadPlan(f"The cluster gave the run up: {told.strip()[:300].rstrip('.')}.", remedy)
+    return BadPlan(f"The cluster gave the run up: {told[:300].rstrip('.')}.", remedy)

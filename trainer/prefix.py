@@ -27,7 +27,7 @@ from trainer.batches import Indices, Rows
 from trainer.cost import width
 from trainer.events import Progress
 from trainer.halves import Halves
-from trainer.job import Job
+from trainer.job import Embed, Job
 from trainer.networks import BATCH, embed
 from zoo.errors import BadPlan
 from zoo.network import fit, normalised
@@ -117,6 +117,17 @@ class Activations:
                 x = network.forward_features(self.inputs(piece, device))  # type: ignore[operator]
                 parts.append(network.forward_head(x, pre_logits=True).flatten(1).float().cpu().numpy())  # type: ignore[operator]
         return np.concatenate(parts[1:] or parts)
+
+    def embedding(self, network: nn.Module, whole: Embed) -> Embed:
+        """``whole``, spared the frozen part of pictures whose plain view is kept in single precision."""
+
+        def read(indices: Indices) -> NDArray[np.float32]:
+            here = (self._kept[0].done[indices] == 1) & (self._kind is np.float32)
+            rows = [self.embed(network, indices[here], self._device), whole(indices[~here])]
+            found = np.concatenate([part for part in rows if len(part)] or rows[:1])
+            return np.asarray(found[np.argsort(np.r_[np.flatnonzero(here), np.flatnonzero(~here)])])
+
+        return read
 
     def _of(self, view: int) -> Indices:
         return self._job.split.of("train") if view else self._job.split.of("train", "select")

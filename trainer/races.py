@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -63,9 +64,13 @@ def entrants(
     allotted = _share(budget, list(fewest.values())) if budget else min(costliest, LONGEST)
     plans = []
     for name, least in fewest.items():
-        fits = [least, *(plan(name, epochs=epochs) for epochs in range(2, plan(name).epochs + 1))]
-        within = [one for one in fits if _seconds(one) <= allotted] or [least]
-        plans.append(replace(within[-1], budget_seconds=max(1.0, round(allotted, 1))))
+
+        def costs(epochs: int, name: str = name) -> float:
+            return _seconds(plan(name, epochs=epochs))
+
+        most = bisect_right(range(1, plan(name).epochs + 1), allotted, key=costs)  # each costs more than the one before
+        chosen = plan(name, epochs=most) if most > 1 else least
+        plans.append(replace(chosen, budget_seconds=max(1.0, round(allotted, 1))))
     return sorted(plans, key=lambda one: one.predicted_seconds or 0.0)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.conformal import MISS, coverage, least
+from trainer.conformal import coverage
 from trainer.evaluation import ece_with_interval, reliability
 from zoo.errors import BadPlan
 from zoo.probe import accuracy_interval, wilson
@@ -174,7 +174,7 @@ def promises(
 
     Args:
         calibration: (M, C); labels: (M,).
-        novelty: (N,), 1 at the gate's threshold; NaN or 0 where it has none.
+        novelty: (N,), 1 at the gate's threshold; NaN where it has none.
 
     Returns:
         each only where enough pictures calibrated it; ``held_back`` is the share that the gate takes for unknown.
@@ -182,7 +182,7 @@ def promises(
     found: dict[str, Any] = {}
     with suppress(BadPlan):
         found["sets"] = coverage(probabilities, y, calibration, labels, classes)
-    if len(labels) >= least(MISS / 2) and len(novelty):
+    if len(novelty) and np.isfinite(novelty).all():
         share = float((novelty > 1).mean())
         found["held_back"] = {"value": share, "interval": list(wilson(share, len(novelty))), "n": len(novelty)}
     return found

@@ -157,7 +157,8 @@ class Run:
                 )
             case Epoch(epoch=epoch, accuracy=accuracy):
                 message = f"Epoch {epoch}: right on {accuracy:.1%} of the pictures held out to choose by."
-                return replace(self, epochs=(*self.epochs, event), message=message)
+                before = (one for one in self.epochs if one.epoch < event.epoch)  # told anew after a lost node
+                return replace(self, epochs=(*before, event), message=message)
             case Noted(message=message):
                 known = (note for note in self.notes if note != message)
                 return replace(self, notes=(*known, message), message=message)

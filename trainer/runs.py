@@ -293,9 +293,7 @@ class Runs:
 
     def _may_start(self, plan: Plan) -> None:
         self.store.owners.private("Training")
-        kind, _, name = plan.backbone.partition("/")
-        if kind == "folder" and "/" not in name and (self.store.runs / name).exists():
-            self.store.owners.check("runs", name)
+        self.store.owners.check_backbone(plan.backbone, self.store.runs)
         self._within_quota()
 
     def _within_quota(self) -> None:

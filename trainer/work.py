@@ -90,7 +90,7 @@ def _finish(job: Job, trained: Trained, begun: float) -> Finished:
         row["index"] = int(test[row["index"]])  # in the dataset, where the page finds the picture
     if report["n"]:
         report["per_class"] = per_class(probabilities, data.y[test], data.classes, data.groups[test])
-        newer = gate.distance(seen["test"]) / gate.threshold
+        newer = gate.distance(seen["test"]) / (gate.threshold if np.isfinite(gate.threshold) else np.nan)
         report |= promises(probabilities, data.y[test], sure, data.y[calibration], data.classes, newer)
     short = {name: report[name] for name in ("n", "accuracy", "interval", "balanced_accuracy", "ece")}
     report |= {"temperature": temperature, "expected": trained.expected}

@@ -21,7 +21,14 @@ from zoo.settings import ON_CLUSTER, Settings, set_environment
 INSTALL = 'Run: pip install "ray[train]", or choose the engine local.'
 NAMED = "Set STUDIO_CLUSTER to the HOST:PORT of its head, or choose the engine local."
 KNOCK = 3.0  # seconds for the head to take a connection
-LEFT_OUT = (".git", ".venv", "tests", ".mypy_cache", ".ruff_cache", ".pytest_cache", "__pycache__")
+LEFT_OUT = (
+    ".git",
+    ".venv",
+    "tests",
+    *(f".{tool}_cache" for tool in ("mypy", "ruff", "pytest", "import_linter")),
+    ".hypothesis",
+    "__pycache__",
+)
 SPOKEN_THROUGH = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME", "TP_SOCKET_IFNAME")
 
 

@@ -159,9 +159,11 @@ class _Contest:
         busy = busyness(*_spun()) if before else 1.0
         least = before + start("torch" in sys.modules, any(one.at_hand for one in self.entrants), busy)
         if before and budget < least:
+            needed = max(2.0, 1 + 1.1 * least)
             raise TooShort(
-                f"{budget:g} seconds are not enough: {before:.0f} went before any backbone was looked at.",
-                f"Give {1 + 1.1 * least:.0f} seconds at least; again it takes less, for the pictures are read now.",
+                f"{budget:g} {'second is' if budget == 1 else 'seconds are'} not enough: "
+                f"{before:.0f} went before any backbone was looked at.",
+                f"Give {needed:.0f} seconds at least; again it takes less, for the pictures are read now.",
             )
         self.ends, self.conclusion = budget - before, CONCLUSION * busy
 

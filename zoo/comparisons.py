@@ -93,9 +93,10 @@ class Comparisons:
 
     def list(self) -> list[str]:
         """Ids of all comparisons, newest first."""
-        asked = [(read_json(path), path.parent.name) for path in self._store.comparisons.glob("*/question.json")]
-        newest = [name for question, name in sorted(asked, key=lambda pair: -(pair[0] or {"at": 0})["at"])]
-        return [name for name in newest if self._store.owners.holds("comparisons", name)]
+        names = [path.parent.name for path in self._store.comparisons.glob("*/question.json")]
+        mine = [name for name in names if self._store.owners.holds("comparisons", name)]
+        at = {name: (read_json(self._store.comparisons / name / "question.json") or {"at": 0})["at"] for name in mine}
+        return sorted(mine, key=lambda name: -at[name])
 
     def latest(self, dataset: str) -> dict[str, Any] | None:
         """The newest finished comparison of a dataset."""
@@ -124,9 +125,8 @@ class Comparisons:
     ) -> tuple[float | None, int | None]:
         """Budget and limit as whoever asks may have them; what they may not have at all is refused."""
         owners = self._store.owners
-        for kind, _, name in (one.partition("/") for one in backbones):
-            if kind == "folder" and "/" not in name and (self._store.runs / name).exists():
-                owners.check("runs", name)
+        for one in backbones:
+            owners.check_backbone(one, self._store.runs)
         if not owners.public:
             return budget, limit
         if len(backbones) > PUBLIC_BACKBONES:

@@ -28,7 +28,7 @@ def finer(model: nn.Module) -> nn.Module:
     if kind in STAGED:
         return _every_stage(made)
     found = _blocks(made, told) if kind in BLOCKS else _activations(made, told) if kind == "VGG" else []
-    return read_at(model, _thinned(found, [entry["module"] for entry in told])) if len(found) > len(told) else model
+    return read_at(model, thinned(found, [entry["module"] for entry in told])) if len(found) > len(told) else model
 
 
 def inside(model: nn.Module) -> bool:
@@ -142,8 +142,8 @@ def _activations(model: nn.Module, told: Sequence[dict[str, Any]]) -> list[dict[
     return [ends.get(name, {}) | {"module": name, "end": name in ends} for name in names]
 
 
-def _thinned(found: list[dict[str, Any]], told: Sequence[str]) -> list[dict[str, Any]]:
-    """At most ``MOST`` of ``found``: the ends of stages, and of what lies between them every so many."""
+def thinned(found: list[dict[str, Any]], told: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """At most ``MOST`` of ``found``: the ends of stages, those ``told``, and of what lies between every so many."""
     keep = [index for index, entry in enumerate(found) if entry.get("end") or entry["module"] in told]
     rest = [index for index in range(len(found)) if index not in keep]
     room = max(MOST - len(keep), 0)

@@ -65,8 +65,15 @@ class Network(nn.Module):
         finally:
             for hook in hooks:
                 hook.remove()
-        maps = [seen[name] for name in names] or [patches(made.hidden_states[tap]) for tap in self.config["taps"]]
+        maps = [patches(first(seen[name])) for name in names] or [
+            patches(made.hidden_states[tap]) for tap in self.config["taps"]
+        ]
         return seen[""], maps
+
+
+def first(made: Any) -> torch.Tensor:
+    """What a module gives, of a tuple its first."""
+    return made[0] if isinstance(made, tuple) else made  # type: ignore[no-any-return]
 
 
 def patches(state: torch.Tensor) -> torch.Tensor:

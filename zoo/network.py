@@ -179,5 +179,5 @@ def millions(weights: int) -> float:
 
 
 def _tap_names(model: Any, count: int) -> list[str]:
-    names = [entry["module"] for entry in getattr(model, "feature_info", [])]
+    names = [entry.get("name", entry["module"]) for entry in getattr(model, "feature_info", [])]
     return names if len(names) == count else [f"blocks.{index}" for index in range(count)]

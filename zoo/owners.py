@@ -77,6 +77,16 @@ class Owners:
             what = NAMES[kind]
             raise NotFound(f"There is no {what} {name!r}.", f"Choose a {what} from the list.")
 
+    def check_backbone(self, backbone: str, runs: Path) -> None:
+        """See that the run is the asker's to know, if ``backbone`` is the classifier of one of ``runs``.
+
+        Raises:
+            NotFound: it is not.
+        """
+        source, _, name = backbone.partition("/")
+        if source == "folder" and "/" not in name and (runs / name).exists():
+            self.check("runs", name)
+
     def own(self, kind: Kind) -> list[str]:
         """What the asker claimed; nothing for one who may see everything."""
         asker = self.asker()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ LOADERS = {
     "torchvision": ("torchvision",),
     "truncated": ("load.py",),
 }
+COUNTED = 2  # raised when networks are read at other depths than before
 SCRIPT = Path(__file__).with_name("load.py")
 LARGEST = 1_000_000  # classes
 MOST = 65_536  # of anything else that is counted in a description
@@ -157,7 +158,7 @@ def revision(folder: Path) -> str:
 
 def remembered(home: Path, key: str, make: Callable[[], Card]) -> Card:
     """The card that ``make`` counts, written down below ``home`` so that a listing needs no torch the next time."""
-    path = home / "cards" / f"{key}.json"
+    path = home / "cards" / f"{key}-{COUNTED}.json"
     row = read_json(path)
     try:
         told = row["preprocessing"] | {name: tuple(row["preprocessing"][name]) for name in ("mean", "std")}
@@ -252,7 +253,7 @@ def _by_name(body: Any) -> bool:
     """Whether the taps of ``body`` are what modules of some names give, not numbered by its own library."""
     from zoo.depths import inside
 
-    return _torchvision(body) or inside(body)
+    return _torchvision(body) or inside(body) or getattr(body, "within", False)
 
 
 def _torchvision(body: Any) -> bool:
@@ -297,7 +298,7 @@ def _built(folder: Path, config: dict[str, Any], kind: str, classes: int) -> nn.
 
 
 def _rebuilt(folder: Path, config: dict[str, Any], classes: int) -> nn.Module:
-    from zoo.depths import finer, read_at
+    from zoo.depths import finer
     from zoo.truncated import rebuilt
 
     body, dim = config["body"], config.get("num_features")
@@ -306,14 +307,26 @@ def _rebuilt(folder: Path, config: dict[str, Any], classes: int) -> nn.Module:
     whole = _built(folder, body, _library(folder, body), 2)
     if "stages" in body:  # written since taps are at every stage
         finer(whole)
-    taps, modules = config["taps"], config.get("modules")
-    if modules and not hasattr(whole, "body"):
-        known = dict(whole.named_modules())
-        if not isinstance(modules, list) or any(name not in known for name in map(str, modules)):
-            raise _refused(folder, "is read at modules that its network does not have")
-        read_at(whole, [{"module": str(name)} for name in modules])
-        taps = range(len(modules))
+    taps = _readable(folder, whole, config)
     return rebuilt(whole, taps, bool(config.get("last")), bool(config.get("cut")), dim, classes)
+
+
+def _readable(folder: Path, whole: Any, config: dict[str, Any]) -> Sequence[int]:
+    """The taps' numbers, ``whole`` made readable at them: modules of some names, or as its library numbers them."""
+    from zoo.depths import read_at
+
+    modules, tokens = config.get("modules"), hasattr(whole, "read_by_number")
+    if tokens and not modules:
+        whole.read_by_number()
+    if not modules or (hasattr(whole, "body") and not tokens):
+        found: list[int] = config["taps"]
+        return found
+    known = dict((whole.body if tokens else whole).named_modules())
+    if not isinstance(modules, list) or any(name not in known for name in map(str, modules)):
+        raise _refused(folder, "is read at modules that its network does not have")
+    entries = [{"module": str(name)} for name in modules]
+    _ = whole.read_at(entries) if tokens else read_at(whole, entries)
+    return range(len(modules))
 
 
 def _timm_names(prepared: Preprocessing) -> dict[str, Any]:

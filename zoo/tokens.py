@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import nn
 
 from zoo import weights
 from zoo.backbone import Card, Preprocessing
+from zoo.depths import thinned
 from zoo.errors import BackboneUnavailable
 from zoo.network import crop_for
 from zoo.vision import Headed
@@ -35,15 +36,32 @@ TOWER = "vision_model."
 OWN_CODE = {"auto_map", "custom_pipelines"}
 ELSEWHERE = {"quantization_config", "base_model_name_or_path", "use_timm_backbone"}
 LOADER = {"attn_implementation", "_attn_implementation", "_attn_implementation_internal", "dtype", "torch_dtype"}
+CHAINS = ("layers", "blocks")  # what a stage calls the blocks that it is made of
 LARGEST, DEEPEST = 1_000_000, 512  # numbers in a config; layers of a network
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
 
 class Tokens(Headed):
-    """A ``…ForImageClassification`` of transformers."""
+    """A ``…ForImageClassification`` of transformers.
+
+    Attributes:
+        within: it is read at blocks inside its stages, which ``feature_info`` names, not at its hidden states.
+    """
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__(body, ())
+        self.within = False
+        if entries := thinned(self._inner()):
+            self.read_at(entries)
+
+    def read_at(self, entries: Sequence[dict[str, Any]]) -> Tokens:
+        """Read it at what the modules named by ``entries`` give."""
+        self.feature_info, self.within = list(entries), True
+        return self
+
+    def read_by_number(self) -> None:
+        """Read it at its hidden states, as transformers numbers them."""
+        self.feature_info, self.within = [], False
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         return self.body(pixel_values=x).logits  # type: ignore[no-any-return]
@@ -52,6 +70,9 @@ class Tokens(Headed):
         self, x: torch.Tensor, intermediates_only: bool = False
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """As in ``Headed``; tokens become a map of one column, without the class token and registers."""
+        if self.within:
+            final, maps = super().forward_intermediates(x)
+            return final, [_patches(_first(made)) for made in maps]
         made = self.body(pixel_values=x, output_hidden_states=True)
         taps = [_patches(state) for state in made.hidden_states]
         if not self.feature_info:
@@ -65,11 +86,27 @@ class Tokens(Headed):
                 return [f"{name}.{index}" for index in range(len(module))]
         return []
 
+    def _inner(self) -> list[dict[str, Any]]:
+        """Every block of every stage, where stages are what its layers are and hold several blocks."""
+        stages, found = self.blocks(), list[dict[str, Any]]()
+        for stage in stages:
+            chain = next((key for key, part in self.body.get_submodule(stage).named_children() if key in CHAINS), "")
+            inside = [name for name, _ in self.body.get_submodule(stage).get_submodule(chain).named_children()]
+            names = [f"{stage}.{chain}.{name}" for name in inside] if chain else []
+            found += [
+                {"module": name, "name": name.partition("encoder.")[2], "end": name == names[-1]} for name in names
+            ]
+        return found if len(found) > len(stages) and all(entry["name"] for entry in found) else []
+
     def whole(self) -> Any:
         """A copy as transformers knows it, its last layer in place."""
         body = copy.deepcopy(self.body)
         body.set_submodule(self.place, copy.deepcopy(self.head))
         return body
+
+
+def _first(made: Any) -> torch.Tensor:
+    return made[0] if isinstance(made, tuple) else made  # type: ignore[no-any-return]
 
 
 def _patches(state: torch.Tensor) -> torch.Tensor:

@@ -146,7 +146,7 @@ def place_of(network: nn.Module, tap: int) -> str:
     Raises:
         BackboneUnavailable: there is none.
     """
-    if isinstance(network, Tokens):
+    if isinstance(network, Tokens) and not network.within:
         names = ["embeddings", *network.blocks()]
         inside = [name for name, _ in network.body.named_modules() if name.endswith("embeddings")]
         names[0] = inside[0] if inside else names[0]

@@ -19,7 +19,7 @@ from trainer import commands
 from trainer.events import Finished, Started, Step, Stopped
 from trainer.folder import RunFolder, stop_requested
 from trainer.processes import die_with_launcher
-from zoo.settings import Settings, launched_rank
+from zoo.settings import launched_rank
 from zoo.store import write_bytes
 
 DEAF, SHORT_LIVED, LINGERING, PARENT = 1, 2, 3, 4
@@ -66,5 +66,5 @@ if __name__ == "__main__":
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     if rank:
         time.sleep(600)
-    commands._carry_out = lambda folder, settings: train(folder)  # what ends it is told as the real worker tells it
-    commands._carry_out_and_tell(run, Settings(home=run.path.parents[1]))
+    with commands._telling(run):  # what ends it is told as the real worker tells it
+        train(run)

@@ -220,6 +220,11 @@ def test_card_and_passport_carry_every_figure_with_its_interval_in_both_language
         assert table.count("| –") == 0
         assert table.count(" … ") == len(OVERALL) + 3 * len(BY_CLASS)
         assert all(f"| {said[name]} |" in table for name in OVERALL)
+        assert said["sets"] in text
+        assert said["gate"] in text
+    (folder / "gate.npz").unlink()  # as where too few pictures calibrated it
+    bare = card(folder, compared(sure, sure, [0.1] * 200, "x", 0.01), model_front(folder), "")
+    assert not any(said["gate"] in bare for said in WORDS.values())
 
 
 def test_a_link_is_a_code_for_phones_wherever_they_can_reach_it() -> None:

@@ -37,6 +37,7 @@ PATIENCE = 240
 def runs(cluster: Nodes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     settings = Settings(home=tmp_path_factory.mktemp("home"), offline=True, threads=min(2, usable_cores()))
     own = {**cluster.environment, "OMP_NUM_THREADS": "1"}
+    own |= {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}  # a process for each run, for clouds
     before = {name: os.environ.get(name) for name in own}
     os.environ.update(own)  # for the supervisor and the drivers it starts
     made = Runs(Store(settings.home), settings)

@@ -126,7 +126,7 @@ def test_what_sets_and_gate_promise_is_told_only_where_it_was_calibrated() -> No
     assert told["sets"]["interval"][0] < 0.9 < told["sets"]["interval"][1]
     low, high = told["held_back"]["interval"]
     assert low < told["held_back"]["value"] < high < 0.15
-    assert results.promises(sure, y, held[:5], known[:5], CLASSES, np.zeros(400)) == {}
+    assert results.promises(sure, y, held[:5], known[:5], CLASSES, np.full(400, np.nan)) == {}
 
 
 def test_reports_are_literal_text_and_no_formula() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from trainer.anatomy import EMBEDDED
 from trainer.cost import Sizes, Speed, cost
@@ -110,6 +111,16 @@ def test_cached_activations_give_the_logits_that_pictures_give(
     cached = logits(parts.after, kept.embed(parts.after, rows, cpu))
     whole = logits(network, embed(network, job.shown(rows), job.preprocessing, cpu))
     assert np.abs(cached - whole).max() <= 1e-4
+    looked: list[int] = []
+
+    def look(indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        looked.extend(indices.tolist())
+        return embed(network, job.shown(indices), job.preprocessing, cpu)
+
+    mixed = np.random.default_rng(0).permutation(np.concatenate([rows[:5], job.split.of("test")]))
+    found = kept.embedding(parts.after, look)(mixed)
+    assert np.abs(found - embed(network, job.shown(mixed), job.preprocessing, cpu)).max() <= 1e-4
+    assert not set(looked) & set(rows.tolist()), "what is kept is not run through the frozen part again"
     again = next(iter(Activations(job, parts, cpu).build()))
     assert again.total == 0, "a second run computes nothing"
     seen = {kept.dataset(epoch)[int(rows[0])][0].tobytes() for epoch in range(4)}

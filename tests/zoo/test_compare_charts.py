@@ -12,9 +12,11 @@ from zoo.ui.compare_charts import CHARTS, Spot, _box, _box_of_point, labels
 def test_names_of_close_points_never_touch_each_other_or_a_point() -> None:
     rng = np.random.default_rng(0)
     for count in (2, 6, 12):
-        spots = [Spot(f"timm/network_{n}_with_a_long_name.x", *rng.uniform(30, 60, 2), 12) for n in range(count)]
+        spots = [
+            Spot(f"timm/network_{n}_with_a_long_name.x", rng.uniform(30, 60), rng.uniform(30, 60), 12)
+            for n in range(count)
+        ]
         found = labels(spots, [spot.id for spot in spots])
-        assert spots[0].id in found, "the first one always has a place"
         for chart in CHARTS:
             names = [_box(spot, found[spot.id], chart) for spot in spots if spot.id in found]
             points = [_box_of_point(spot, chart) for spot in spots]

@@ -16,6 +16,18 @@ SMALL: dict[str, dict[str, Any]] = {
     "resnet18": {"layers": [1, 2, 2, 1], "channels": [8, 16, 16, 32]},
     "test_convnext": {},
 }
+STAGES: dict[str, dict[str, Any]] = {
+    "ConvNext": {"hidden_sizes": [8, 16], "depths": [2, 2], "num_stages": 2},
+    "ResNet": {"embedding_size": 8, "hidden_sizes": [16, 32], "depths": [2, 2]},
+    "Swin": {
+        "image_size": 64,
+        "patch_size": 4,
+        "embed_dim": 8,
+        "depths": [2, 2],
+        "num_heads": [2, 2],
+        "window_size": 4,
+    },
+}
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -62,6 +74,42 @@ def test_a_network_is_read_inside_its_stages_and_cut_there_survives_its_folder(n
         sum(p.numel() for p in model.parameters()) for model in (short, truncated(network, (within,), count, 64, 3))
     ]
     assert sizes[1] < sizes[0], "what comes after the cut is gone"
+
+
+@pytest.mark.parametrize("kind", ["ConvNext", "ResNet", "Swin"])
+def test_a_network_of_transformers_is_read_inside_its_stages_too(kind: str, tmp_path: Path) -> None:
+    import torch
+    import transformers
+
+    from zoo import tokens
+    from zoo.load import load
+    from zoo.truncated import truncated
+
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{kind}Config")(**STAGES[kind])
+    network: Any = tokens.Tokens(tokens.create(config, 3)).eval()
+    x = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        taps = network.forward_intermediates(x)[1]
+        states = network.body(pixel_values=x, output_hidden_states=True).hidden_states
+    assert network.within
+    assert len(taps) == sum(STAGES[kind]["depths"])
+    assert torch.equal(taps[-1].mean(dim=(2, 3)), tokens._patches(states[-1]).mean(dim=(2, 3)))
+    count = len(taps) + 1
+    numbered = copy.deepcopy(network)
+    numbered.read_by_number()
+    for number, (whole, chosen) in enumerate(
+        ((network, (1,)), (network, (0, 2)), (network, (1, count - 1)), (numbered, (1, 2)))
+    ):
+        last = count if whole is network else len(states) + 1
+        short = truncated(copy.deepcopy(whole), chosen, last, 64, 3)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        saved.write(short, folder, ("a", "b", "c"), Preprocessing(size=64))
+        with torch.inference_mode():
+            said = short(x)
+            assert torch.equal(saved.opened(folder, 3).eval()(x), said)
+            assert (load(folder)(x) - said).abs().max() < 1e-5
 
 
 def test_a_folder_that_names_modules_its_network_lacks_is_refused(tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ def _from_cut(job: Job, network: nn.Module) -> Iterator[Event | Trained]:
     job = replace(job, plan=replace(job.plan, layer_decay=max(decay, 0.01)))
     learned = yield from finetune(job, parts.after, kept)
     if learned is not None:
-        yield replace(trained(job, parts.joined(learned)), kept_bytes=kept.needed)
+        whole = trained(job, parts.joined(learned))
+        yield replace(whole, embed=kept.embedding(learned, whole.embed), kept_bytes=kept.needed)
 
 
 def _cut(job: Job, network: nn.Module) -> int:

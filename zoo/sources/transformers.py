@@ -32,7 +32,7 @@ class Known:
     name: str
     family: str
     dim: int
-    taps: int
+    taps: tuple[str, ...]
     params: float
     gmacs: float
     licence: str
@@ -40,6 +40,12 @@ class Known:
     preprocessing: Preprocessing
 
 
+def _stages(name: str, chain: str, *blocks: tuple[int, ...]) -> tuple[str, ...]:
+    """Names of the ``blocks`` at which each stage is read."""
+    return (*(f"{name}.{stage}.{chain}.{block}" for stage, some in enumerate(blocks) for block in some), "head")
+
+
+_TWELVE = ("embeddings", *(f"stages.{number}" for number in range(1, 13)), "head")
 _HALVES = (0.5, 0.5, 0.5)
 _PLAIN = Preprocessing(size=224)
 _SQUASHED = Preprocessing(size=224, crop=1.0, squash=True)
@@ -49,13 +55,43 @@ _CLIP = Preprocessing(
 _VIT = replace(_SQUASHED, interpolation="bilinear", mean=_HALVES, std=_HALVES)
 _SIGLIP = replace(_SQUASHED, mean=_HALVES, std=_HALVES)
 CATALOG = (
-    Known("facebook/dinov2-small", "Dinov2", 768, 13, 22.06, 6.12, "apache-2.0", 88.2, _PLAIN),
-    Known("microsoft/resnet-50", "ResNet", 2048, 5, 23.51, 4.09, "apache-2.0", 102.5, _PLAIN),
-    Known("microsoft/swin-tiny-patch4-window7-224", "Swin", 768, 5, 27.52, 4.49, "apache-2.0", 113.2, _SQUASHED),
-    Known("facebook/convnext-tiny-224", "ConvNext", 768, 5, 27.82, 4.45, "apache-2.0", 114.4, _PLAIN),
-    Known("google/vit-base-patch16-224", "ViT", 768, 13, 85.8, 17.56, "apache-2.0", 346.3, _VIT),
-    Known("openai/clip-vit-base-patch32", "CLIP", 768, 13, 87.46, 4.41, "unknown", 605.2, _CLIP),
-    Known("google/siglip-base-patch16-224", "Siglip", 768, 13, 92.88, 17.71, "apache-2.0", 812.7, _SIGLIP),
+    Known("facebook/dinov2-small", "Dinov2", 768, _TWELVE, 22.06, 6.12, "apache-2.0", 88.2, _PLAIN),
+    Known(
+        "microsoft/resnet-50",
+        "ResNet",
+        2048,
+        _stages("stages", "layers", (0, 2), (0, 2, 3), (1, 2, 4, 5), (1, 2)),
+        23.51,
+        4.09,
+        "apache-2.0",
+        102.5,
+        _PLAIN,
+    ),
+    Known(
+        "microsoft/swin-tiny-patch4-window7-224",
+        "Swin",
+        768,
+        _stages("layers", "blocks", (0, 1), (0, 1), (0, 2, 3, 4, 5), (0, 1)),
+        27.52,
+        4.49,
+        "apache-2.0",
+        113.2,
+        _SQUASHED,
+    ),
+    Known(
+        "facebook/convnext-tiny-224",
+        "ConvNext",
+        768,
+        _stages("stages", "layers", (1, 2), (1, 2), (1, 3, 5, 7, 8), (1, 2)),
+        27.82,
+        4.45,
+        "apache-2.0",
+        114.4,
+        _PLAIN,
+    ),
+    Known("google/vit-base-patch16-224", "ViT", 768, _TWELVE, 85.8, 17.56, "apache-2.0", 346.3, _VIT),
+    Known("openai/clip-vit-base-patch32", "CLIP", 768, _TWELVE, 87.46, 4.41, "unknown", 605.2, _CLIP),
+    Known("google/siglip-base-patch16-224", "Siglip", 768, _TWELVE, 92.88, 17.71, "apache-2.0", 812.7, _SIGLIP),
 )
 
 
@@ -151,7 +187,7 @@ def _from_catalog(known: Known) -> Card:
         id=f"transformers/{known.name}",
         family=known.family,
         dim=known.dim,
-        taps=("embeddings", *(f"stages.{number}" for number in range(1, known.taps)), "head"),
+        taps=known.taps,
         preprocessing=known.preprocessing,
         params=known.params,
         gmacs=known.gmacs,

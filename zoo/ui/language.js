@@ -46,7 +46,7 @@
     return PAIRS[which][sound && !(which === '(으)로' && sound === 8) ? 0 : 1];
   });
   const HOLE = '((?:(?![.!?] ).)*?)', WEAK = '((?:(?![.!?:,] ).){0,60}?)', TIGHT = '([^\\s,;(]*)';  // what is put in ends no sentence, nor, into a few words, an item of a list
-  const regular = ({ parts, weight }) => new RegExp(`^${parts.map((part, i) => (i && (part === '' && i < parts.length - 1 ? TIGHT : weight < 12 ? WEAK : HOLE)) || '').map((hole, i) => hole + escaped(parts[i])).join('')}$`, 's');
+  const regular = ({ parts, weight }) => new RegExp(`^${parts.map((part, i) => (i && (part === '' && i < parts.length - 1 ? TIGHT : weight < 11 ? WEAK : HOLE)) || '').map((hole, i) => hole + escaped(parts[i])).join('')}$`, 's');
   const matched = text => {
     const shape = text.replace(/\d+/g, '0'), known = book.shapes.get(shape);  // other numbers, the same sentence
     let best = null, caught = known?.pattern.exec(text) ?? null;
@@ -57,7 +57,7 @@
         if (!one.parts.every(part => text.includes(part.trim()))) continue;
         one.pattern ??= regular(one);
         const hit = one.pattern.exec(text);
-        if (hit && (one.weight >= 12 || hit.slice(1).every(put => put.split(' ').length < 5))) { best = one; caught = hit; }
+        if (hit && (one.weight >= 11 || hit.slice(1).every(put => put.split(' ').length < 5))) { best = one; caught = hit; }
       }
     }
     if (!best) return null;
@@ -91,7 +91,8 @@
     const shape = core.replace(/\d+/g, '0');
     if (book.unknown.has(shape) && !book.whole.has(core)) return null;
     const bare = /[.,;:…]$/.test(core) ? /^()(.*?)(\s*[.,;:…]+)$/s.exec(core) : /^([→·✓(“"+,;]+\s*)?(.*?)(\s*[)”"→]+)?$/s.exec(core);
-    let hit = direct(core) ?? sentences(core) ?? split(core, ' · ', ' · ', false) ?? split(core, '; ', '; ', true) ?? split(core, ', ', ', ', true) ?? split(core, ' → ', ' → ', false);
+    const colon = core.indexOf(': ') + 1, opening = colon ? book.whole.get(core.slice(0, colon)) : null;  // "Most often: …", whatever follows
+    let hit = (opening ? `${opening} ${said(core.slice(colon + 1))}` : null) ?? direct(core) ?? sentences(core) ?? split(core, ' · ', ' · ', false) ?? split(core, '; ', '; ', true) ?? split(core, ', ', ', ', true) ?? split(core, ' → ', ' → ', false);
     if (hit === null && bare && bare[2] && bare[2] !== core) { const inner = found(bare[2]); hit = inner === null ? null : (bare[1] ?? '') + inner + (bare[3] ?? ''); }
     if (book.seen.size > 20000) { book.seen.clear(); book.shapes.clear(); book.unknown.clear(); }
     if (hit === null) book.unknown.add(shape);
