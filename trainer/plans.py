@@ -88,12 +88,12 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
 
 def _measured_alike(row: Mapping[str, Any], plan: Plan) -> Mapping[str, Any]:
     """What was measured of the features that ``plan`` reads: of the last taps joined, an earlier one, or the last."""
-    joined, earlier = row.get("joined"), row["taps"][:-1]
-    if plan.strategy != "earlier_layer" or not earlier:
+    if plan.strategy != "earlier_layer" or not row["taps"][:-1]:
         return row
+    joined = row.get("joined")
     if joined and plan.taps == joined["tap"]["name"]:
         return dict(joined["tap"])
-    return dict(max(earlier, key=lambda tap: float(tap["accuracy"])))
+    return dict(max(row["taps"][:-1], key=lambda tap: float(tap["accuracy"])))
 
 
 def foretold(
