@@ -43,6 +43,14 @@ REACHED = """what => {
   const drawn = getComputedStyle(at);
   return (drawn.outlineStyle !== 'none' && parseFloat(drawn.outlineWidth) > 0) || drawn.boxShadow !== 'none';
 }"""
+# How many stops of the Tab key lie before it at least: what else takes the focus, such as fields, comes on top.
+AHEAD = """what => {
+  const can = [...document.querySelectorAll('button:enabled, a[href]')].filter(one => one.tabIndex >= 0
+    && one.checkVisibility({ visibilityProperty: true }));
+  const words = what.startsWith('css=') ? null : what, at = document.activeElement;
+  const after = can.filter(one => at.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_FOLLOWING);
+  return after.findIndex(one => words ? one.textContent.includes(words) : one.matches(what.slice(4)));
+}"""
 AXE = """async night => {
   document.body.classList.toggle('dark', night);
   await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
@@ -129,6 +137,8 @@ class Visitor:
         """As ``press``, but with the keyboard alone; ``what`` are a button's words, or a selector after "css="."""
         shown = what.removeprefix("css=") if what.startswith("css=") else f"button:visible:has-text({what!r})"
         self.sees(shown)
+        for _ in range(self.page.evaluate(AHEAD, what) - 1):
+            self.page.keyboard.press("Tab")
         for _ in range(400):
             self.page.keyboard.press("Tab")
             ring = self.page.evaluate(REACHED, what)

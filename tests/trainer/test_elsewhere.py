@@ -12,7 +12,9 @@ from trainer.events import Finished, Placed, Started
 from trainer.folder import RunFolder
 from trainer.plan import Plan
 from trainer.plans import suggest
-from trainer.ui.nodes_view import kinds_html
+from trainer.run import Run
+from trainer.ui.nodes_view import kinds_html, nodes_html
+from trainer.ui.train_view import name_of
 from zoo.intake import intake
 from zoo.nodes import speeds_of
 from zoo.settings import Settings
@@ -66,3 +68,20 @@ def test_each_kind_of_machine_gets_its_forecast_by_what_was_measured_there(
     assert shown.count("<li>") == 3
     assert "from 1 run there" in shown
     assert everywhere(plan, replace(settings, cluster="10.0.0.2:6379"), None) is None, "another cluster's machines"
+
+
+def test_a_row_for_each_machine_names_the_runs_there_and_its_time_for_the_comparison() -> None:
+    about = {"cpus": 2.0, "gpus": 0.0, "load": 0.5, "memory": 8e9, "memory_used": 2e9, "kind": "quick"}
+    there = Run(id="0" * 16, plan=Plan(dataset="d", backbone=LITE), state="running", places=({"node": "10.0.0.2"},))
+    comparison = {"pictures": 1000, "backbones": [{"id": LITE, "gmacs": 0.4}]}
+    shown = nodes_html(
+        [about | {"node": "10.0.0.1"}, about | {"node": "10.0.0.2", "kind": "new"}],
+        [there],
+        {"quick": {LITE: 10.0}},
+        comparison,
+    )
+    first, second = shown.split("<tbody>")[1].split("</tr>")[:2]
+    assert "about 5 s" in first
+    assert name_of(there) not in first
+    assert name_of(there) in second
+    assert "not measured yet" in second

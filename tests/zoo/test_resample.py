@@ -105,7 +105,7 @@ def test_very_many_groups_are_drawn_less_often_and_some_at_a_time(monkeypatch: p
 
 def test_the_best_of_twenty_equals_is_inside_its_interval_nineteen_times_of_twenty() -> None:
     rng = np.random.default_rng(0)
-    alone, together = [], []
+    alone, together = list[bool](), list[bool]()
     for seed in range(100):
         rights = rng.random((20, 80)) < 0.5
         best = max(rights, key=lambda row: int(row.sum()))
