@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from zoo.ui.language import catalogue, pieces, said_by, said_by_script, templates, unused
+from zoo.speech import catalogue
+from zoo.ui.language import pieces, said_by, said_by_script, templates, unused
 
 HOLES = re.compile(r"\{(\d)!?\}")
 
