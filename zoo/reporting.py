@@ -179,12 +179,20 @@ def _at(share: float, low: float) -> float:
     return round(100 * max(0.0, share - low) / max(1 - low, 1e-6), 1)
 
 
+def _joined(row: Row) -> str:
+    if not row.get("joined"):
+        return ""
+    tap = row["joined"]["tap"]
+    low, high = tap["interval"]
+    return f"; {escape(tap['name'])} joined: {tap['accuracy']:.1%} ({low:.1%} to {high:.1%})"
+
+
 def _depths(rows: Sequence[Row]) -> str:
     deep = [row for row in rows if len(row["taps"]) > 1]
     lines = "".join(
         f"<p><b translate='no'>{escape(row['id'])}</b>: "
         + ", ".join(f"{escape(tap['name'])} {tap['accuracy']:.1%}" for tap in row["taps"])
-        + f"; earliest that serves as well: {escape(row['best_tap'])}.</p>"
+        + f"; earliest that serves as well: {escape(row['best_tap'])}{_joined(row)}.</p>"
         for row in deep
     )
     return f"<h2>From the first to the last layer</h2>{lines}" if lines else ""

@@ -36,6 +36,8 @@ def facts(found: Found, here: str) -> str:
         (term("licence"), f"{esc(row['licence'])}<small>{USE[row.get('commercial')]}</small>"),
         (f"{term('tap', 'Earliest tap')} that serves as well", esc(row["best_tap"])),
     ]
+    if row.get("joined"):
+        lines.append((f"The last {term('tap', 'taps')} joined", _joined(row)))
     body = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in lines)
     advised = (found.get("plan") or {}).get("backbone") == here
     note = "Advised. “Train this” takes it." if advised else "Chosen by you. “Train this” takes it."
@@ -45,6 +47,13 @@ def facts(found: Found, here: str) -> str:
 
 def _share(value: float | None, digits: int = 1) -> str:
     return NONE if value is None else percent(value, digits)
+
+
+def _joined(row: Found) -> str:
+    tap, gain = row["joined"]["tap"], row["joined"]["gain"]
+    less, low, high = (f"{100 * value / max(row['brier'], 1e-9):.1f}".replace("-", "−") for value in gain)
+    told = f"{esc(tap['name'])}: squared error less by {less} % ({low} to {high})"
+    return f"{percent(tap['accuracy'])} ({between(tap['interval'])})<small>{told}</small>"
 
 
 def _against(row: Found, found: Found) -> str:
