@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.afar import afar, supplies
-from trainer.events import Failed, Placed, Progress, Stopped
+from trainer.events import Failed, Placed, Progress, Started, Stopped
 from trainer.events_log import TERMINAL
 from trainer.exhausted import exhausted
 from trainer.folder import RunFolder, stop_requested
@@ -210,9 +210,14 @@ class Watch(threading.Thread):
             self._pass_on()
             self._placed = self._placed or any(isinstance(event, Placed) for _, event in self._tail.read())
             if not self._placed and stop_requested(self._folder.path):
-                self._leave(Stopped(step=0), 0)
+                self._leave(Stopped(step=self._reached()), 0)
         gone = _headless(self._address)
         self._leave(Failed(problem=gone.problem, remedy=gone.remedy), 2)
+
+    def _reached(self) -> int:
+        """The step that an earlier attempt's checkpoint is of."""
+        told = [event.step for _, event in self._folder.tail().read() if isinstance(event, Started | Stopped)]
+        return told[-1] if told else 0
 
     def _pass_on(self) -> None:
         if self._home is None:

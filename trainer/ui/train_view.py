@@ -219,7 +219,8 @@ def _loss(run: Run) -> str:
         Line(name="learned from", points=points, tone=2),
         Line(name="held out", points=held, dots=True),
     )
-    x = _steps([int(at) for at, _ in points + held], "step")
+    planned = [run.steps] if run.active and run.steps else []  # room for what is still to come
+    x = _steps([*(int(at) for at, _ in points + held), *planned], "step")
     said = f"Loss by step, now {points[-1][1]:.3f}"
     return kit.panel("Loss", plot(lines, x, y, said), "How wrong and how sure of it; lower is better.")
 
