@@ -25,6 +25,7 @@ from zoo.dataset import Dataset, split
 from zoo.errors import BackboneUnavailable, NotFound, TooShort
 from zoo.features import Extractor
 from zoo.intake import intake
+from zoo.onnx_engine import likeness
 from zoo.report import chosen_of, strategy_of
 from zoo.settings import Settings
 from zoo.store import Store
@@ -181,7 +182,7 @@ def test_a_damaged_cache_is_computed_again(dataset: Dataset, store: Store, setti
     for shard in store.features.glob("*/*/tap0.npy"):
         shard.write_bytes(shard.read_bytes()[:200])
     again = Extractor(sources.card(TWO[0], settings), dataset, store, settings).rows(everything)
-    np.testing.assert_allclose(first.head, again.head, atol=1e-3)  # a busy machine may have turned to an engine
+    assert likeness(first.taps, again.taps) > 0.999  # to the engine's exactness: a busy machine may have turned to one
 
 
 def test_a_backbone_that_cannot_be_had_is_named_and_the_rest_goes_on(
