@@ -67,7 +67,7 @@ def test_a_resumed_run_forgets_what_came_after_its_checkpoint() -> None:
 
 
 def test_an_epoch_that_fewer_processes_do_again_counts_once() -> None:
-    before = [started(), *(epoch(number, at_step=10 * number) for number in (1, 2, 3))]
+    before: list[Event] = [started(), *(epoch(number, at_step=10 * number) for number in (1, 2, 3))]
     run = told(*before, started(step=40), epoch(3, at_step=60, accuracy=0.9))  # one process takes twice the steps
     assert [one.epoch for one in run.epochs] == [1, 2, 3]
     assert run.epochs[-1].accuracy == 0.9
