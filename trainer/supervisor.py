@@ -48,6 +48,7 @@ LOCK = "supervisor"
 TICK = 0.3  # seconds
 IDLE = 2.0  # seconds with nothing to do before it leaves
 STOP_GRACE = 30.0  # seconds for a worker to keep a checkpoint: one step of a large network can take long
+QUICK_GRACE = 90.0  # seconds for one that has told its end to make its classifier answer without torch
 KILL_GRACE = 5.0  # seconds from asking a process to end to ending it
 
 
@@ -210,7 +211,7 @@ class Supervisor:
     def _press(self, attempt: Attempt) -> None:
         """End a worker that lingers after its last word, or that does not heed a stop."""
         if attempt.end is not None:
-            patience = attempt.age("end") - KILL_GRACE
+            patience = attempt.age("end") - QUICK_GRACE
         elif attempt.folder.stop.exists():
             patience = attempt.age("stop") - STOP_GRACE
         else:

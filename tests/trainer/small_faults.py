@@ -146,7 +146,7 @@ def faults(runs: Runs, home: Path, again: int) -> list[str]:
 
 def main(base: Path) -> tuple[int, list[str]]:
     """How many writes the scenario has, and what was wrong after a kill before any of them."""
-    supervisor.KILL_GRACE = 1.0
+    supervisor.KILL_GRACE = supervisor.QUICK_GRACE = 1.0
     wrong: list[str] = []
     number, untouched = 0, False
     while not untouched:
