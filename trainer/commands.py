@@ -19,7 +19,7 @@ from trainer.processes import die_with_launcher
 from trainer.runs import Runs
 from zoo.command import Command
 from zoo.errors import BadPlan, StudioError
-from zoo.settings import Settings, launched_rank
+from zoo.settings import Settings, launched_rank, wait_idly
 from zoo.store import Store
 
 
@@ -44,8 +44,11 @@ def work(chosen: argparse.Namespace, settings: Settings) -> None:
 
 
 def _carry_out(folder: RunFolder, settings: Settings) -> None:
+    from trainer.plans import FITTED
     from trainer.work import work as carry_out
 
+    if folder.plan().strategy in FITTED:
+        wait_idly()
     carry_out(folder.path, settings)
 
 
@@ -247,7 +250,7 @@ COMMANDS = (
     Command(name="restore", help="undo a deletion", call=restore, show=_row, arguments=_takes_run),
     Command(name="note", help="keep your words with a run", call=note, show=_row, arguments=_takes_text),
     Command(name="priority", help="move a waiting run", call=priority, show=_row, arguments=_takes_priority),
-    Command(name="work", help="be the worker of one run", call=work, arguments=_takes_run_dir),
+    Command(name="work", help="be the worker of one run", call=work, arguments=_takes_run_dir, idly=False),
     Command(name="drive", help="see one run through on a cluster", call=drive, arguments=_takes_run_dir),
     Command(name="supervise", help="start queued runs until none is left", call=supervise),
 )

@@ -29,6 +29,7 @@ class Command:
         call: does the work; what it returns is the document that ``--json`` prints, None for no document.
         show: the same for a person's eyes.
         arguments: adds the command's own arguments.
+        idly: whether its threads sleep while they wait; else it decides that itself.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Command:
     call: Callable[[argparse.Namespace, Settings], Any]
     show: Callable[[Any], str] = lambda value: json.dumps(value, ensure_ascii=False, indent=2)
     arguments: Callable[[argparse.ArgumentParser], None] = _nothing
+    idly: bool = True
 
 
 def main(program: str, commands: Sequence[Command], argv: Sequence[str] | None = None) -> int:
@@ -43,7 +45,8 @@ def main(program: str, commands: Sequence[Command], argv: Sequence[str] | None =
     chosen = _parser(program, commands).parse_args(argv)
     command: Command = chosen.command
     try:
-        wait_idly()
+        if command.idly:
+            wait_idly()
         settings = Settings.read()
         if chosen.home:
             settings = replace(settings, home=chosen.home.expanduser().absolute())

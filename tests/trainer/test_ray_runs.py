@@ -116,10 +116,12 @@ def test_nodes_that_share_no_disk_bring_a_run_home_through_a_storage(
             drawn(kind, 100 + number).save(pictures / f"class_{kind}" / f"{number}.png")
     chosen = ("--strategy", "linear_head", "--backbone", plan.backbone, "--engine", "ray", "--json")
     line = [sys.executable, "-m", "trainer", "fit", str(pictures), *chosen]
-    storage = tmp_path / "storage"
-    own = os.environ | {"STUDIO_HOME": str(runs.store.root), "STUDIO_OFFLINE": "1"}
+    storage, home = tmp_path / "storage", tmp_path / "home"  # a home of its own: so is the supervisor, who has to know
+    shutil.copytree(runs.store.root / "models", home / "models")
+    own = os.environ | {"STUDIO_HOME": str(home), "STUDIO_OFFLINE": "1"}
     own |= {"STUDIO_CLUSTER_STORAGE": storage.as_uri()}  # nodes do not see that home: each has a disk of its own
     done = subprocess.run(line, env=own, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    end_everything(Store(home))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["test"]["n"] > 0
     assert "process 0 on 127.0.0." in done.stderr
