@@ -79,6 +79,9 @@ def space(folder: Path) -> Iterator[tuple[str, int]]:
         page.wait(20)
 
 
+CLIENTS_OWN = "console: Method not implemented."  # Gradio's own client warns so after each upload
+
+
 @contextmanager
 def opened(url: str, locale: str = "en-US") -> Iterator[Visitor]:
     """A visitor with a camera; afterwards there must be nothing to complain of, no request elsewhere either."""
@@ -92,7 +95,8 @@ def opened(url: str, locale: str = "en-US") -> Iterator[Visitor]:
         someone.page.goto(url)
         yield someone
         browser.close()
-    assert someone.complaints == []
+    said = [one for one in someone.complaints if one != CLIENTS_OWN]
+    assert said == [], said
 
 
 def answers(page: Page, paths: Sequence[Path]) -> tuple[NDArray[np.float64], list[float]]:
