@@ -10,7 +10,7 @@ from pathlib import Path
 from zoo.columns import Columns
 from zoo.dataset import Dataset, Item, Skipped
 from zoo.intake import at_desk, build, gather, keep
-from zoo.layout import Found, Gathered, Placed
+from zoo.layout import Found, Gathered, Placed, explain
 from zoo.names import clean
 from zoo.sandbox import Progress
 from zoo.settings import Settings
@@ -37,7 +37,12 @@ def add(
     with at_desk(store, settings, on_progress) as desk:
         more = gather(source, desk, columns or Columns())
         joined = _joined(as_gathered(dataset), more, desk.room)
-        fresh = keep(_once(build(joined, desk, dataset), dataset), desk)
+        built = build(joined, desk, dataset) if more.placed else dataset
+        known = set(dataset.skipped)
+        useless = [one for one in built.skipped if one.corrupt and one not in known]
+        if len(useless) == len(more.placed):
+            raise explain(more.title, (), len(more.found), useless or more.skipped)
+        fresh = keep(_once(built, dataset), desk)
     return _revised(fresh, dataset, clean(str(source)), store, change)
 
 

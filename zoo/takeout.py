@@ -40,13 +40,15 @@ def take_out(
     there at the end, or nothing.
 
     Raises:
-        BadExport: ``to`` has something in it, or a picture is not what it was.
+        BadExport: ``to`` has something in it or cannot be made, or a picture is not what it was.
     """
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise BadExport(f"{clean(str(to), 200)!r} is there already.", "Choose a folder that is new or empty.")
-    to.parent.mkdir(parents=True, exist_ok=True)
     draft = to.parent / f".{to.name}.{new_id()}"
-    draft.mkdir()
+    try:
+        draft.mkdir(parents=True)
+    except OSError as error:
+        raise BadExport(f"{clean(str(to), 200)!r} cannot be made: {error.strerror}.", "Name another folder.") from error
     try:
         for done, _ in enumerate((_folders if kind == "folder" else _parquet)(dataset, split, draft), 1):
             told("write", done, len(dataset))

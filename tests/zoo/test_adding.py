@@ -117,6 +117,19 @@ def test_the_same_picture_is_not_taken_twice(
     assert add(before, top, store, settings) == before
 
 
+def test_what_holds_no_picture_adds_nothing_and_says_so(
+    picture_folder: PictureFolder, take: Take, store: Store, settings: Settings, tmp_path: Path
+) -> None:
+    before = take(picture_folder(("cat", "dog"), 3))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadUpload, match="no pictures in 'empty'"):
+        add(before, tmp_path / "empty", store, settings)
+    (tmp_path / "torn" / "cat").mkdir(parents=True)
+    (tmp_path / "torn" / "cat" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
+    with pytest.raises(BadUpload, match="None of the 1 pictures in 'torn' can be read"):
+        add(before, tmp_path / "torn", store, settings)
+
+
 def test_merging_joins_classes_by_name_and_copies_across_both(
     picture_folder: PictureFolder, take: Take, store: Store, settings: Settings
 ) -> None:

@@ -100,6 +100,8 @@ def test_nothing_is_overwritten_and_nothing_is_left_half(
     dataset = take(top)
     with pytest.raises(BadExport, match="there already"):
         take_out(dataset, split(dataset), top, kind)
+    with pytest.raises(BadExport, match="cannot be made"):
+        take_out(dataset, split(dataset), top / "cat" / "cat_000.png" / "out", kind)
     drawn(4, 4).save(top / "dog" / "dog_002.png")
     with pytest.raises(BadExport, match="no longer the picture"):
         take_out(dataset, split(dataset), tmp_path / "out" / "deep", kind)
