@@ -21,7 +21,8 @@ import psutil
 from trainer.folder import RunFolder
 from trainer.mirror import Away
 from trainer.plan import Plan
-from zoo.carried import Carried, Originals, Sent
+from zoo.carried import Carried, Sent
+from zoo.nodes import originals
 from zoo.settings import Settings, launched_rank
 from zoo.storage import Storage, telling
 from zoo.store import Store
@@ -29,12 +30,9 @@ from zoo.store import Store
 NAMESPACE = "studio"
 
 
-def supplies(ray: Any, plan: Plan, settings: Settings, attempt: str) -> Any:
+def supplies(plan: Plan, settings: Settings, attempt: str) -> Any:
     """Who hands out the run's pictures and weights, on this machine, for as long as somebody holds what is returned."""
-    strategies = importlib.import_module("ray.util.scheduling_strategies")
-    here = strategies.NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor = ray.remote(Originals).options(num_cpus=0, scheduling_strategy=here, name=attempt, namespace=NAMESPACE)
-    return actor.remote(settings.home, plan.dataset)
+    return originals(settings.home, plan.dataset, name=attempt, namespace=NAMESPACE)
 
 
 @contextmanager
@@ -53,8 +51,9 @@ def afar(told: dict[str, Any]) -> Iterator[tuple[RunFolder, Settings, Callable[[
 
     carried.keep_weights(plan.backbone, {name: Sent(sha, partial(weight, name)) for name, sha in weights.items()})
     settings = replace(told["settings"], home=carried.store.root)
-    storage = Storage.at(settings.cluster_storage).below("runs", Path(told["run_dir"]).name)
-    folder = _own(carried.store, storage.root.rpartition("/")[2])
+    run_id = Path(told["run_dir"]).name
+    storage = Storage.at(settings.cluster_storage).below("runs", run_id)
+    folder = _own(carried.store, run_id)
     try:
         folder.write_plan(plan)
         with telling():

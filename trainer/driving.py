@@ -56,7 +56,7 @@ def drive(folder: RunFolder, settings: Settings) -> None:
         watch.begin()
         told = {"run_dir": str(folder.path), "plan": plan, "attempt": watch.attempt}
         told |= {"settings": replace(settings, auth=())}
-        kept = supplies(ray, plan, settings, watch.attempt) if storage else None
+        kept = supplies(plan, settings, watch.attempt) if storage else None
         try:
             _trainer(plan, folder, storage, told).fit()
         except Exception as error:  # of any kind: what a node met, in words of Ray

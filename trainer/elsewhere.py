@@ -15,6 +15,7 @@ from trainer.plan import Plan
 from trainer.plans import foretold
 from zoo import nodes, sources
 from zoo.dataset import Dataset
+from zoo.finding import count
 from zoo.runtime import SAVED
 from zoo.settings import Settings
 from zoo.store import Store, read_json
@@ -47,12 +48,12 @@ def everywhere(plan: Plan, settings: Settings, comparison: Mapping[str, Any] | N
         return None
     speeds = read_json(nodes.speeds_of(store)) or {}
     kinds = Counter(str(one["kind"]) for one in known)
-    return [_there(kind, count, plan, settings, comparison, speeds.get(kind, {})) for kind, count in kinds.items()]
+    return [_there(kind, many, plan, settings, comparison, speeds.get(kind, {})) for kind, many in kinds.items()]
 
 
 def _there(
     kind: str,
-    count: int,
+    many: int,
     plan: Plan,
     settings: Settings,
     comparison: Mapping[str, Any] | None,
@@ -61,20 +62,20 @@ def _there(
     store = Store(settings.home)
     times, runs = calibration.scale_there(store, plan, kind)
     if runs and plan.predicted_seconds:
-        return There(kind, count, plan.predicted_seconds / (plan.predicted_scale or 1.0) * times, runs)
+        return There(kind, many, plan.predicted_seconds / (plan.predicted_scale or 1.0) * times, runs)
     if plan.worker_gpus or not speeds:  # comparisons use the processors of nodes alone
-        return There(kind, count)
+        return There(kind, many)
     card = sources.card(plan.backbone, settings)
     seconds = nodes.foretold(speeds, {card.id: card.gmacs}, 1, plan.worker_cpus)
     if seconds is None:
-        return There(kind, count)
+        return There(kind, many)
     row: Mapping[str, Any] = next(
         (one for one in (comparison or {}).get("backbones", []) if one["id"] == plan.backbone), {}
     )
     engine = float(row.get("torch_ms_per_picture", 0)) / float(row.get("ms_per_picture", 1)) or 1 / (1 - SAVED)
     there = {"ms_per_picture": 1000 * seconds, "torch_ms_per_picture": 1000 * seconds * engine / plan.processes}
     told = foretold(plan, card, Dataset.load(store, plan.dataset), settings, there)
-    return There(kind, count, told.seconds)
+    return There(kind, many, told.seconds)
 
 
 def sentence(there: There) -> str:
@@ -82,5 +83,5 @@ def sentence(there: There) -> str:
     which = f"on a machine like {there.kind}"
     if there.seconds is None:
         return f"{which}: nothing was measured there yet"
-    by = f"{there.runs} runs that ended there" if there.runs else "pictures that were looked at there"
+    by = f"{count(there.runs, 'run')} that ended there" if there.runs else "pictures that were looked at there"
     return f"{which}: about {there.seconds:.0f} s, from {by}"

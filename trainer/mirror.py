@@ -2,6 +2,7 @@
 
 attempt.json     the driver: which attempt the run's processes belong to, and whether they shall stop
 events/TIME-N    the first process: what happened, in pieces that are written again until they are full
+ray              Ray Train's own, which nobody here reads
 all else         the first process: the files of the run's folder as they are, checkpoint and classifier among them
 """
 
@@ -16,13 +17,13 @@ from pathlib import Path
 from trainer.events import Event, from_line
 from trainer.events_log import TERMINAL
 from trainer.folder import RunFolder
-from zoo.storage import Storage, copied, hidden, telling
+from zoo.storage import Storage, hidden, telling
 
 LEASE = "attempt.json"
 EVENTS, OF_RAY = "events", "ray"
 PIECE = 2**18  # bytes of events that are written again with the next
 PACE = 1.0  # seconds between looks
-OWN = ("plan.json", "events.jsonl")  # of a node's own folder: there already, or told another way
+OWN = ("plan.json", "events.jsonl")  # of each end's own folder: there already, or told another way
 
 
 class Gone(RuntimeError):
@@ -50,8 +51,10 @@ class Home:
             self._storage.remove(EVENTS)
             self._storage.remove(OF_RAY)
             there = self._storage.files()
-            if self._folder.checkpoint.is_dir() and not any(name.startswith("checkpoint/") for name in there):
-                copied(self._folder.checkpoint, self._storage, "checkpoint")
+            for path in files_of(self._folder.checkpoint):
+                name = path.relative_to(self._folder.path).as_posix()
+                if name not in there:  # what is there may be of later
+                    self._storage.put(path, name)
             self.tell(attempt, stop=False)
 
     def tell(self, attempt: str, *, stop: bool) -> None:
@@ -96,7 +99,7 @@ class Home:
 
     def _bring(self, files: dict[str, str]) -> None:
         for name, mark in files.items():
-            if name == LEASE or name.partition("/")[0] in (EVENTS, OF_RAY) or self._seen.get(name) == mark:
+            if name in (LEASE, *OWN) or name.partition("/")[0] in (EVENTS, OF_RAY) or self._seen.get(name) == mark:
                 continue
             self._storage.get(name, self._folder.path / name)
             self._seen[name] = mark
@@ -168,9 +171,14 @@ class Away(threading.Thread):
 
     def _files(self) -> list[Path]:
         """Whole files of the run's folder, in the order in which they were written."""
-        inside = ((path, path.relative_to(self._folder.path)) for path in self._folder.path.rglob("*"))
-        found = [path for path, name in inside if not hidden(name.as_posix()) and str(name) not in OWN]
-        return sorted((path for path in found if path.is_file()), key=_state)
+        own = [self._folder.path / name for name in OWN]
+        return sorted((path for path in files_of(self._folder.path) if path not in own), key=_state)
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files below ``folder`` but drafts of those being written."""
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return [path for path in found if not hidden(path.relative_to(folder).as_posix())]
 
 
 def _state(path: Path) -> tuple[int, int]:

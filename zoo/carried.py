@@ -118,12 +118,13 @@ class Carried:
         return path
 
     def keep_weights(self, backbone: str, files: Mapping[str, Sent]) -> None:
-        """The files of a network's folder, for the source that reads ``models/NAME``."""
+        """The files of a network's folder, for the source that reads ``models/NAME``. One task of a node fetches."""
         folder = _folder(backbone, self.store.root)
-        for file, sent in files.items():
-            path = folder / file
-            if not path.exists() or _sha(path) != sent.sha:
-                write_bytes(path, sent.fetch())
+        with self.store.lock("carried"):
+            for file, sent in files.items():
+                path = folder / file
+                if not path.exists() or _sha(path) != sent.sha:
+                    write_bytes(path, sent.fetch())
 
     def dataset(self, found: Dataset, pull: Pull) -> Dataset:
         """``found`` with its pictures on this node, saved in its store.
@@ -175,6 +176,8 @@ def weights_of(backbone: str, home: Path) -> dict[str, bytes]:
 
 def _weights(backbone: str, home: Path) -> list[Path]:
     source, _, name = backbone.partition("/")
+    if ".." in name.split("/"):  # not below ``models``, and not to be written there on a node
+        return []
     made = home / "runs" / name / "classifier"
     folder = made if source == "folder" and made.is_dir() else _folder(backbone, home)
     return [path for path in folder.glob("*") if path.suffix in (".safetensors", ".json")]

@@ -8,20 +8,19 @@ n-th batch, and accelerate brings the features back. As no other decides anythin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from zoo import sources
 from zoo.backbone import Backbone
 from zoo.dataset import Dataset
 from zoo.errors import BackboneUnavailable, StudioError
-from zoo.forward import BATCH, forward, use_threads
-from zoo.node_work import Errand, Shard, batches_of, kind
-from zoo.onnx_engine import NEAR, EngineBackbone, likeness, open_engine
+from zoo.forward import BATCH, Told, forward
+from zoo.node_work import Errand, Shard, batches_of, kind, opened
+from zoo.onnx_engine import NEAR, likeness
 from zoo.pictures import Pictures
 from zoo.settings import Settings, launched_rank
 from zoo.store import Store
@@ -29,16 +28,12 @@ from zoo.store import Store
 EACH = 8  # batches for each process between two words of progress
 WAIT = timedelta(days=7)  # that the others wait for a word: reading a dataset or a probe may take hours
 
-Told = Callable[[int, int], None]
-
 
 class Company(Protocol):
     """Who looks at pictures for an extractor: a cluster's nodes, or processes beside this one."""
 
-    def features(
-        self, errand: Errand, network: Path | None, dataset: str, shas: Sequence[str], told: Told = ...
-    ) -> Iterator[Shard]:
-        """Features of the pictures ``shas`` of ``dataset``, a shard at a time, in any order."""
+    def features(self, errand: Errand, network: Path | None, shas: Sequence[str], told: Told) -> Iterator[Shard]:
+        """Features of the pictures ``shas``, a shard at a time, in any order."""
         ...
 
 
@@ -50,14 +45,7 @@ class Crew:
     settings: Settings
     seen: dict[str, int] = field(default_factory=dict)
 
-    def features(
-        self,
-        errand: Errand,
-        network: Path | None,
-        dataset: str,
-        shas: Sequence[str],
-        told: Told = lambda *_: None,
-    ) -> Iterator[Shard]:
+    def features(self, errand: Errand, network: Path | None, shas: Sequence[str], told: Told) -> Iterator[Shard]:
         """As ``Company`` says.
 
         Raises:
@@ -67,8 +55,13 @@ class Crew:
         several = EACH * _state().num_processes
         for first in range(0, len(batches), several):
             part = batches[first : first + several]
-            _word((errand, network, dataset, part))
-            for shard in _gathered(looker.share(errand, network, dataset, part)):
+            _word((errand, network, part))
+            mine: list[Shard | StudioError] = []
+            try:
+                mine = looker.share(errand, network, part)
+            finally:  # also where it breaks: the others wait for it there
+                shards = _gathered(mine)
+            for shard in shards:
                 if isinstance(shard, StudioError):
                     raise shard
                 done += len(shard.shas)
@@ -110,16 +103,14 @@ class _Looker:
     pictures: Pictures | None = None
     rows: dict[str, int] = field(default_factory=dict)
 
-    def share(
-        self, errand: Errand, network: Path | None, dataset: str, batches: list[list[str]]
-    ) -> list[Shard | StudioError]:
+    def share(self, errand: Errand, network: Path | None, batches: list[list[str]]) -> list[Shard | StudioError]:
         """This process's part of ``batches``, or why it cannot be had."""
         state = _state()
         mine = [sha for batch in batches[state.process_index :: state.num_processes] for sha in batch]
         if not mine:
             return []
         try:
-            backbone = self._opened(errand, network, dataset)
+            backbone = self._opened(errand, network)
         except StudioError as error:
             return [error]
         assert self.pictures is not None
@@ -127,10 +118,10 @@ class _Looker:
         engine, node = getattr(backbone, "engine", "torch"), f"process {state.process_index}"
         return [Shard(mine, found.taps, found.ms_per_picture, engine, node, kind(), equal=True, pulled=0)]
 
-    def _opened(self, errand: Errand, network: Path | None, dataset: str) -> Backbone:
-        key = f"{dataset} {errand.side} {errand.card.revision} {errand.sha} {errand.proof.key}"
+    def _opened(self, errand: Errand, network: Path | None) -> Backbone:
+        key = f"{errand.dataset} {errand.side} {errand.card.revision} {errand.sha} {errand.proof.key}"
         if self.key != key or self.backbone is None:
-            data = Dataset.load(self.store, dataset)
+            data = Dataset.load(self.store, errand.dataset)
             self.pictures = Pictures.open(self.store, data, errand.side)
             self.rows = {item.sha: index for index, item in enumerate(data.items)}
             self.backbone, self.key = _network(errand, network, self.settings), key
@@ -143,20 +134,12 @@ def _network(errand: Errand, network: Path | None, settings: Settings) -> Backbo
     Raises:
         BackboneUnavailable: it cannot be had here, or gives other features here.
     """
-    backbone: Any
-    if network is not None and errand.how is not None:
-        run = open_engine(network, errand.how, settings.threads)
-        backbone = EngineBackbone(errand.card, run, errand.how.engine)
-    else:
-        backbone = sources.load(errand.card.id, settings)
-        use_threads(settings.threads)
-        if backbone.card.preprocessing != errand.card.preprocessing:
-            backbone = replace(backbone, card=errand.card)
+    backbone = opened(errand, network, settings)
     if likeness(backbone.forward(errand.proof.batch), errand.proof.taps) < NEAR:
         raise BackboneUnavailable(
             f"Processes side by side see {errand.card.id} differently.", "Start them with the same versions and cards."
         )
-    return backbone  # type: ignore[no-any-return]
+    return backbone
 
 
 def _state() -> Any:

@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import inf
 from pathlib import Path
@@ -25,6 +25,7 @@ from zoo.backbone import Backbone, Card, Picture, stack
 from zoo.crew import Company
 from zoo.dataset import Dataset
 from zoo.errors import BackboneUnavailable
+from zoo.forward import Told
 from zoo.node_work import SEEN, Errand, Proof, Shard
 from zoo.onnx_engine import EngineBackbone, Exportable
 from zoo.pictures import SIDE, Pictures
@@ -35,7 +36,6 @@ from zoo.store import Store, new_id, read_json, write_bytes
 LAYOUT = 2  # raised when what is stored changes its meaning
 BLOCK = 4096  # pictures whose features are in memory at once, and a shard at most
 IN_MEMORY = 256 << 20  # bytes of one tap's features; more are gathered into a file that is mapped
-Told = Callable[[int, int], None]
 
 
 def silent(done: int, total: int) -> None:
@@ -171,11 +171,11 @@ class Extractor:
         assert self._pictures is not None
         batch = stack(backbone, [self._pictures[index] for _, index in missing[:SEEN]])
         network, how, sha = (isinstance(backbone, EngineBackbone) and self._runtime.file(self.card)) or (None, None, "")
-        errand = Errand(self.card, self._side, how, sha, Proof(batch, backbone.forward(batch)))
+        errand = Errand(self.card, self._side, how, sha, Proof(batch, backbone.forward(batch)), self._dataset.id)
         self._timed(backbone, [index for _, index in missing[:PROBED]])
         shards: list[Shard] = []
         left = len(missing)
-        for shard in nodes.features(errand, network, self._dataset.id, [sha for sha, _ in missing], told):
+        for shard in nodes.features(errand, network, [sha for sha, _ in missing], told):
             shards.append(shard)
             left -= len(shard.shas)
             if not left or sum(len(one.shas) for one in shards) >= BLOCK:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,7 @@ class Errand:
         side: pictures are decoded to this shorter side at most.
         how: the way to run the exported network that comes along; None to run torch's.
         sha: SHA-256 of that network, "" without one.
+        dataset: whose pictures are looked at, by its id.
     """
 
     card: Card
@@ -62,6 +64,7 @@ class Errand:
     how: How | None
     sha: str
     proof: Proof
+    dataset: str
 
 
 @dataclass(frozen=True)
@@ -132,16 +135,27 @@ def _opened(errand: Errand, carried: Carried, network: Sent | None, weights: Map
 
 
 def _loaded(errand: Errand, carried: Carried, network: Sent | None, weights: Mapping[str, Sent]) -> Backbone:
+    settings = Settings(home=carried.store.root, offline=Settings.read().offline, threads=1)
+    if errand.how is not None and network is not None:
+        return opened(errand, carried.network(network), settings)
+    carried.keep_weights(errand.card.id, weights)
+    return opened(errand, None, settings)
+
+
+def opened(errand: Errand, network: Path | None, settings: Settings) -> Backbone:
+    """What ``errand`` wants run: the exported ``network``, or else torch's by its source.
+
+    Raises:
+        BackboneUnavailable: it cannot be had here, or with other weights.
+    """
     card = errand.card
     if errand.how is not None and network is not None:
-        run = open_engine(carried.network(network), errand.how, threads=1)
-        return EngineBackbone(card, run, errand.how.engine)
-    carried.keep_weights(card.id, weights)
-    backbone = sources.load(card.id, Settings(home=carried.store.root, offline=Settings.read().offline))
+        return EngineBackbone(card, open_engine(network, errand.how, settings.threads), errand.how.engine)
+    backbone = sources.load(card.id, settings)
     if backbone.card.revision != card.revision:
         raise BackboneUnavailable(f"A machine has other weights of {card.id}.", "Put the same on every machine.")
     if "torch" in sys.modules:
-        use_threads(1)
+        use_threads(settings.threads)
     framed = backbone.card.preprocessing == card.preprocessing
     return backbone if framed else replace(backbone, card=card)  # type: ignore[type-var]
 

@@ -24,7 +24,7 @@ from zoo.backbone import Card
 from zoo.carried import Carried, Originals, Sent, weights_of
 from zoo.cluster import Node
 from zoo.errors import BadPlan, StudioError
-from zoo.forward import BATCH
+from zoo.forward import BATCH, Told
 from zoo.node_work import Errand, Shard, batches_of, standing
 from zoo.settings import Settings
 from zoo.store import Store, read_json, write_json
@@ -43,15 +43,8 @@ class Nodes:
     speeds: dict[str, dict[str, float]] = field(default_factory=dict)
     _originals: dict[str, Any] = field(default_factory=dict)
 
-    def features(
-        self,
-        errand: Errand,
-        network: Path | None,
-        dataset: str,
-        shas: Sequence[str],
-        told: Callable[[int, int], None] = lambda *_: None,
-    ) -> Iterator[Shard]:
-        """Features of the pictures ``shas`` of ``dataset``, a shard at a time, in the order in which they come.
+    def features(self, errand: Errand, network: Path | None, shas: Sequence[str], told: Told) -> Iterator[Shard]:
+        """Features of the pictures ``shas``, a shard at a time, in the order in which they come.
 
         Raises:
             StudioError: a node cannot do what it is asked for.
@@ -59,7 +52,7 @@ class Nodes:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        source, kept = self._source(dataset), ray.put(errand)
+        source, kept = self._source(errand.dataset), ray.put(errand)
         get: Callable[..., bytes] = ray.get
         own = {} if network else weights_of(errand.card.id, self.home)
         weights = {name: Sent.of(content, partial(get, ray.put(content))) for name, content in own.items()}
@@ -106,19 +99,27 @@ class Nodes:
         return [ray.get(one) | {"cpus": node.cpus, "gpus": node.gpus} for node, one in zip(nodes, asked, strict=True)]
 
     def _source(self, dataset: str) -> Any:
-        """Where nodes get the pictures of ``dataset`` from: a process on this machine, which ends with ours."""
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
+        """Where nodes get the pictures of ``dataset`` from."""
         if dataset not in self._originals:
-            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-            actor = ray.remote(Originals).options(num_cpus=0, scheduling_strategy=here)
-            self._originals[dataset] = actor.remote(self.home, dataset)
+            self._originals[dataset] = originals(self.home, dataset)
         return self._originals[dataset]
 
     def _learn(self, card: Card, shard: Shard) -> None:
         known = self.speeds.setdefault(shard.kind, {})
         known[card.id] = min(shard.ms_per_picture, known.get(card.id, np.inf))
+
+
+def originals(home: Path, dataset: str, **known_as: str) -> Any:
+    """Who hands out the files of ``dataset``: a process on this machine, while somebody here holds what is returned.
+
+    Args:
+        known_as: the ``name`` and the ``namespace`` by which processes of the nodes find it, if they are not given it.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(Originals).options(num_cpus=0, scheduling_strategy=here, **known_as).remote(home, dataset)
 
 
 @contextmanager

@@ -17,18 +17,7 @@ from urllib.parse import urlsplit
 
 from zoo.errors import BadPlan
 
-WHOLE = {
-    "s3",
-    "s3a",
-    "gs",
-    "gcs",
-    "az",
-    "abfs",
-    "abfss",
-    "adl",
-    "oss",
-    "memory",
-}  # files are whole
+WHOLE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}  # a file there is whole or absent
 REMEDY = "See STUDIO_CLUSTER_STORAGE: every machine has to reach it, with credentials of its own."
 
 
@@ -48,10 +37,12 @@ class Storage:
         """
         from fsspec.core import url_to_fs
 
-        parts = urlsplit(address)
-        if parts.password or parts.query:
-            raise BadPlan("The address of the cluster's storage holds a secret.", "Leave it to the environment.")
         with telling():
+            for one in map(urlsplit, address.split("::")):  # of a chain each
+                if one.password or one.query:
+                    raise BadPlan(
+                        "The address of the cluster's storage holds a secret.", "Leave it to the environment."
+                    )
             fs, root = url_to_fs(address)
         return cls(fs, root.rstrip("/"))
 
@@ -117,8 +108,13 @@ class Storage:
             return
         self.fs.makedirs(str(path.parent), exist_ok=True)
         draft = str(path.with_name(f".{path.name}.{secrets.token_hex(4)}"))
-        yield draft
-        self.fs.mv(draft, str(path))
+        try:
+            yield draft
+            self.fs.mv(draft, str(path))
+        except BaseException:
+            with suppress(Exception):  # of any kind, as above all where there is no room: what went wrong is told
+                self.fs.rm_file(draft)
+            raise
 
 
 @contextmanager
@@ -128,7 +124,7 @@ def telling() -> Iterator[None]:
         yield
     except BadPlan:
         raise
-    except Exception as error:
+    except Exception as error:  # botocore's, paramiko's, aiohttp's: fsspec has no one kind for them
         said = str(error).strip().partition("\n")[0][:200].rstrip(".") or type(error).__name__
         raise BadPlan(f"The cluster's storage cannot be used ({said}).", REMEDY) from error
 
@@ -136,13 +132,6 @@ def telling() -> Iterator[None]:
 def hidden(name: str) -> bool:
     """Whether it is a draft, or lies in one."""
     return any(part.startswith(".") for part in PurePosixPath(name).parts)
-
-
-def copied(folder: Path, storage: Storage, name: str) -> None:
-    """The local ``folder`` at ``name``, which is there whole only when this returns."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not hidden(path.relative_to(folder).as_posix()):
-            storage.put(path, f"{name}/{path.relative_to(folder).as_posix()}")
 
 
 def _mark(about: dict[str, Any]) -> str:

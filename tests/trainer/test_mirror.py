@@ -70,9 +70,11 @@ def test_a_run_is_told_and_brought_home_and_hears_of_a_stop(
 
 
 def test_an_address_that_cannot_be_used_is_said_and_a_secret_in_it_is_not() -> None:
-    for address in ("s3://key:secret@bucket/studio", "abfs://box/studio?sig=secret"):
+    secret = ("s3://key:secret@bucket/studio", "abfs://box/studio?sig=secret", "simplecache::sftp://me:secret@host/at")
+    for address in secret:
         with pytest.raises(BadPlan, match="holds a secret") as refused:
             Storage.at(address)
         assert "=secret" not in f"{refused.value}"
+        assert ":secret" not in f"{refused.value}"
     with pytest.raises(BadPlan, match="cannot be used"):
         Storage.at("strange://place")

@@ -64,7 +64,7 @@ def test_a_node_fetches_a_picture_once_and_its_features_are_this_machines(
     whole = Extractor(card, dataset, store, settings).rows(np.arange(24))
     backbone, pictures = sources.load(card.id, settings), Pictures.open(store, dataset)
     batch = stack(backbone, [pictures[index] for index in range(4)])
-    errand = Errand(backbone.card, SIDE, None, "", Proof(batch, backbone.forward(batch)))
+    errand = Errand(backbone.card, SIDE, None, "", Proof(batch, backbone.forward(batch)), dataset.id)
     source, carried = Originals(store.root, dataset.id), Carried(Store(tmp_path / "node"))
     shas = [item.sha for item in dataset.items]
 
@@ -82,7 +82,7 @@ def test_a_node_fetches_a_picture_once_and_its_features_are_this_machines(
         np.testing.assert_array_equal(tap, found)
 
     class Slow(Nodes):
-        def features(self, errand: Errand, _network: Path | None, _dataset: str, shas: Any, *_: Any) -> Any:
+        def features(self, errand: Errand, _network: Path | None, shas: Any, *_: Any) -> Any:
             yield replace(featured(errand, list(shas), carried, pull, None, files), ms_per_picture=1e6)
 
     there = Extractor(card, dataset, store, settings, fresh=True, nodes=Slow(settings.home)).rows(np.arange(24))
