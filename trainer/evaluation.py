@@ -44,7 +44,9 @@ def evaluate(
     np.add.at(confusion, (y, predicted), 1)
     present = confusion.sum(axis=1) > 0
     recalls = confusion.diagonal()[present] / confusion.sum(axis=1)[present]
-    error, bounds = ece_with_interval(probabilities.max(axis=1), right)
+    confidence = probabilities.max(axis=1)
+    drawn = _resampled_ece(confidence, right)
+    error, bounds = ece_with_interval(confidence, right, drawn)
     scores = ((probabilities - np.eye(len(classes))[y]) ** 2).sum(axis=1)
     return {
         "n": n,
@@ -53,14 +55,14 @@ def evaluate(
         "balanced_accuracy": float(recalls.mean()),
         "ece": error,
         "ece_interval": bounds,
-        "ece_by_chance": ece_by_chance(probabilities.max(axis=1)),
-        "ece_debiased": ece_debiased(probabilities.max(axis=1), right),
+        "ece_by_chance": ece_by_chance(confidence),
+        "ece_debiased": ece_debiased(confidence, right, drawn),
         "brier": float(scores.mean()),
         "brier_interval": _mean_interval(scores),
         "classes": list(classes),
         "confusion": confusion.tolist(),
         "per_class": [_of_class(confusion, index, label) for index, label in enumerate(classes)],
-        "reliability": reliability(probabilities.max(axis=1), right),
+        "reliability": reliability(confidence, right),
         "hardest": _hardest(probabilities, y, classes, names),
     }
 
@@ -98,12 +100,19 @@ def fit_temperature(
     return float(np.exp(found.x))
 
 
-def ece_with_interval(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, list[float]]:
-    """``ece`` and its 95 % percentile interval over resampled pictures."""
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(len(right), size=(RESAMPLES, len(right)))
-    low, high = np.percentile([ece(confidence[rows], right[rows]) for rows in drawn], [2.5, 97.5])
+def ece_with_interval(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], drawn: NDArray[np.float64] | None = None
+) -> tuple[float, list[float]]:
+    """``ece`` and its 95 % percentile interval over resampled pictures, whose errors are ``drawn`` if at hand."""
+    found = _resampled_ece(confidence, right) if drawn is None else drawn
+    low, high = np.percentile(found, [2.5, 97.5])
     return ece(confidence, right), [float(low), float(high)]
+
+
+def _resampled_ece(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """``ece`` of each resample of the pictures."""
+    drawn = np.random.default_rng(0).integers(len(right), size=(RESAMPLES, len(right)))
+    return np.array([ece(confidence[rows], right[rows]) for rows in drawn])
 
 
 def ece_by_chance(confidence: NDArray[np.float64]) -> tuple[float, list[float]]:
@@ -117,15 +126,15 @@ def ece_by_chance(confidence: NDArray[np.float64]) -> tuple[float, list[float]]:
     return float(np.mean(found)), [float(low), float(high)]
 
 
-def ece_debiased(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, list[float]]:
+def ece_debiased(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], drawn: NDArray[np.float64] | None = None
+) -> tuple[float, list[float]]:
     """``ece`` less the bias that resampling shows it to have, and the interval mirrored likewise; none below 0.
 
     The plain figure grows where bins hold few pictures, by noise alone (Kumar, Liang and Ma, NeurIPS 2019).
     """
-    rng = np.random.default_rng(0)
     plain = ece(confidence, right)
-    drawn = rng.integers(len(right), size=(RESAMPLES, len(right)))
-    found = np.array([ece(confidence[rows], right[rows]) for rows in drawn])
+    found = _resampled_ece(confidence, right) if drawn is None else drawn
     low, high = np.percentile(found, [2.5, 97.5])
     estimate, *ends = (max(0.0, float(2 * plain - value)) for value in (found.mean(), high, low))
     return estimate, ends

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 from huggingface_hub import metadata_load
@@ -26,12 +27,17 @@ from trainer.evaluation import evaluate
 from trainer.exports import export, exports
 from trainer.novelty import fit_gate
 from trainer.proof import Order, Proof
+from trainer.runs import Runs
+from trainer.ui import share_tab
 from trainer.ui.share_view import given_html, link_html
 from zoo.backbone import Preprocessing
 from zoo.decode import read_picture
 from zoo.errors import BadExport
 from zoo.network import fit
+from zoo.owners import Owners
+from zoo.settings import Settings
 from zoo.store import Store, read_json
+from zoo.ui.kit import Seat
 
 CLASSES = ("a", "<b>${1}</b>", "한국 | _c_")
 USUAL = Preprocessing(size=160, crop=0.9)
@@ -237,6 +243,15 @@ def test_a_link_is_a_code_for_phones_wherever_they_can_reach_it() -> None:
     for here in ("http://localhost:7860/", "http://127.0.0.1:7860/?run=a", "http://[::1]:7860/"):
         assert "<svg" not in link_html("a", here)
         assert "Only this computer opens this address." in link_html("a", here)
+
+
+def test_a_public_page_offers_no_link_that_it_would_refuse(tmp_path: Path) -> None:
+    for public in (False, True):
+        store = Store(tmp_path, Owners(root=tmp_path / "owners", public=public))
+        with gr.Blocks() as page:
+            share_tab.place(Seat.take(), store, Runs(store, Settings(home=tmp_path), ("false",)))
+        button = next(one for one in page.blocks.values() if one.elem_id == "open-link")
+        assert button.visible is not public
 
 
 def test_a_push_is_one_commit_with_card_and_certificate_and_keeps_no_token(

@@ -23,18 +23,26 @@ from zoo.ui.kit import CLICKED, POLL, QUIET, Seat, spoken
 TEACHING = "Every form is asked about pictures that training never saw, and refused where it answers otherwise."
 NONE = "Train a classifier first; then it can be taken away."
 CHOOSE = "Choose a form, then make it."
+PUBLIC = "Run the studio yourself, or duplicate its Space."
 FIRST = "onnx"
 NOTHING = Takeout("none", {})
 
 
 def place(seat: Seat, store: Store, runs: Runs) -> None:
     """Lay the screen out and wire it."""
-    takeouts = Takeouts(store, runs)
+    takeouts, public = Takeouts(store, runs), store.owners.public  # where links and exports are refused
     gr.HTML(kit.heading("Take it away", TEACHING))
     with gr.Column(visible=False) as whole:
         which = gr.Dropdown([], label="Classifier", elem_classes="tz-which")
         link = gr.HTML(js_on_load=COPY, elem_id="own-page")
-        opened = gr.Button("Make a link for anyone", size="sm", scale=0, min_width=200, elem_id="open-link")
+        opened = gr.Button(
+            "Make a link for anyone",
+            size="sm",
+            scale=0,
+            min_width=200,
+            elem_id="open-link",
+            visible=not public,
+        )
         tiles = gr.HTML(js_on_load=CLICKED, elem_id="formats")
         view = gr.HTML(elem_id="takeout")
         file = gr.DownloadButton("Download", visible=False, elem_id="take", variant="primary", scale=0, min_width=160)
@@ -76,7 +84,8 @@ def place(seat: Seat, store: Store, runs: Runs) -> None:
             "ready": "Download it, or choose another form.",
             "failed": "Choose another form; a folder always works where the network's library does.",
             "": "Push it from a shell, with your own token.",
-        }.get(state, CHOOSE)
+        }.get(state, PUBLIC if public else CHOOSE)
+        makeable = state in ("none", "failed") and not public
         path = str(takeouts.packed(run_id or "", chosen, Path(tempfile.mkdtemp()))) if state == "ready" else None
         return [
             tiles_html(exports(), now, chosen),
@@ -84,7 +93,7 @@ def place(seat: Seat, store: Store, runs: Runs) -> None:
             gr.DownloadButton(value=path, visible=path is not None),
             f"{run_id} {chosen} {now}",
             gr.Timer(active="making" in now.values()),
-            *after.now(told, *(["make"] if state in ("none", "failed") else [])),
+            *after.now(told, *(["make"] if makeable else [])),
         ]
 
     def tick(run_id: str | None, chosen: str, last: str) -> list[Any]:
