@@ -70,7 +70,7 @@ def test_a_run_is_told_and_brought_home_and_hears_of_a_stop(
 
 
 def test_an_address_that_cannot_be_used_is_said_and_a_secret_in_it_is_not() -> None:
-    secret = ("s3://key:secret@bucket/studio", "abfs://box/studio?sig=secret", "simplecache::sftp://me:secret@host/at")
+    secret = ("s3://key:secret@bucket/studio", "abfs://box/studio?sig=secret", "simplecache::s3://key:secret@bucket/at")
     for address in secret:
         with pytest.raises(BadPlan, match="holds a secret") as refused:
             Storage.at(address)
