@@ -1,7 +1,8 @@
 """What a run should cost, before it starts: seconds, peak memory and disk, from what was measured of its backbone.
 
 Seconds are those of methods for transfer learning: frozen passes of pictures that are new, the head, views through the
-part before the cut, and for every picture trained on a forward and a backward pass through what learns.
+part before the cut, and for every picture trained on a forward and a backward pass through what learns. The constants
+below suit a CPU; ``tests/bench/cost.py`` prints by how much whole forecasts miss.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ START = 4.0  # seconds for a worker to load its libraries, and to judge and save
 STEPPED = 1.5  # seconds more where it learns by steps: accelerate, the optimizer, a first slow step
 ENGINE = 0.8  # seconds to open an exported network where there are new pictures
 EXPORT = 1.5  # seconds more to export it first
-LEARNING = 4.0  # a forward and a backward pass, in forward passes, as measured on a CPU
+LEARNING = 4.0  # a forward and a backward pass, in forward passes
 BEHIND = 3.3  # the same behind a cut, where activations are small
 PREPARED = 0.003  # seconds to cut, scale and mirror a picture for training, beside another core's work
 VIEWED = 0.002  # the same for a view that is kept

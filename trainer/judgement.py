@@ -68,12 +68,12 @@ class Judgement:
         learned = self.kept.of("train")
         right = int((learned.probabilities.argmax(axis=1) == learned.labels(self.dataset)).sum())
         temperature = float(self.evaluation.get("temperature") or 1.0)
-        more = details(held.sure(), y, self.classes, groups, temperature, right, len(learned.rows))
+        sure = held.sure()
+        more = details(sure, y, self.classes, groups, temperature, right, len(learned.rows))
         known = held.novelty[np.isfinite(held.novelty)]
         refused = float((known > 1).mean()) if len(known) else None
         told = dict(self.evaluation)
         if "ece_debiased" not in told:  # a run from before it was kept
-            sure = held.sure()
             told["ece_debiased"] = ece_debiased(sure.max(axis=1), sure.argmax(axis=1) == y)
         return {"run": self.run, **told, **more, "refused": refused, "trust": self.trust}
 
