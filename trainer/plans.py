@@ -87,13 +87,12 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
 
 
 def _measured_alike(row: Mapping[str, Any], plan: Plan) -> Mapping[str, Any]:
-    """What was measured of the features that ``plan`` reads: of the last taps joined, an earlier one, or the last."""
+    """What was measured of the features that ``plan`` reads: the taps it names, the best earlier one, or the last."""
     if plan.strategy != "earlier_layer" or not row["taps"][:-1]:
         return row
-    joined = row.get("joined")
-    if joined and plan.taps == joined["tap"]["name"]:
-        return dict(joined["tap"])
-    return dict(max(row["taps"][:-1], key=lambda tap: float(tap["accuracy"])))
+    joined = [row["joined"]["tap"]] if row.get("joined") else []
+    known = {tap["name"]: tap for tap in (*row["taps"], *joined)}
+    return dict(known.get(plan.taps) or max(row["taps"][:-1], key=lambda tap: float(tap["accuracy"])))
 
 
 def foretold(

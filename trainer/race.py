@@ -23,6 +23,7 @@ from trainer.heats import Course, Heat, Interrupted
 from trainer.plan import Plan
 from zoo.errors import StudioError
 from zoo.probe import accuracy_interval
+from zoo.quadrant import HALF_A_POINT
 from zoo.resample import accuracies, difference, mid_p
 
 RUNGS = ((0,), (1,), (2, 3))  # which folds each judges on
@@ -31,7 +32,6 @@ RATES = (1.0, 1 / 3, 3.0)  # times the recipe's, at rung 0
 HEATS = len(RATES) + FOLDS - 1  # an arm that is never dropped runs
 LEVEL = 0.05
 NO_TIME = "the budget had no time left for it"
-HALF_A_POINT = 0.005
 FEWEST = 64  # pictures judged on, below which nobody is dropped: fewer decide nothing
 
 Told = Callable[[str, int, int], None]

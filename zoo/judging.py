@@ -105,7 +105,7 @@ def _joined(features: Features, y: NDArray[np.int64], groups: NDArray[np.int64],
     taps = features.taps[-JOINED:]
     if len(taps) == 1:
         return None
-    found = ridge(np.hstack([tap / np.float32(spread(tap)) for tap in taps]), y, groups)
+    found = ridge(side_by_side(taps)[0], y, groups)
     errors = squared(found.scores, y)
     names = ", ".join(features.card.taps[-len(taps) :])
     gain = resample.mean_interval(last - errors, groups)
@@ -117,7 +117,13 @@ def squared(scores: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.flo
     return np.asarray(((scores - np.eye(scores.shape[1])[y]) ** 2).sum(axis=1))
 
 
-def spread(x: NDArray[np.float32]) -> float:
+def side_by_side(taps: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.float32], list[float]]:
+    """(N, sum of D) of ``taps`` joined, each divided by its spread so that none drowns the others, and the spreads."""
+    spreads = [_spread(tap) for tap in taps]
+    return np.hstack([tap / np.float32(one) for tap, one in zip(taps, spreads, strict=True)]), spreads
+
+
+def _spread(x: NDArray[np.float32]) -> float:
     """Root of the mean squared distance of rows from their mean, 1 where there is none."""
     return float(np.sqrt(((x - x.mean(axis=0)) ** 2).sum(axis=1).mean())) or 1.0
 

@@ -77,11 +77,11 @@ def first(made: Any) -> torch.Tensor:
 
 
 def patches(state: torch.Tensor) -> torch.Tensor:
-    """(B, C, H, W) of a hidden state; of tokens the patches, which follow class token and registers."""
+    """(B, C, H, W) of a hidden state; of tokens (B, T, C) the patches: a square, after class token and registers."""
     if state.ndim == 4:
         return state
-    first = state.shape[1] - math.isqrt(state.shape[1]) ** 2
-    return state[:, first:].transpose(1, 2).unsqueeze(-1)
+    start = state.shape[1] - math.isqrt(state.shape[1]) ** 2
+    return state[:, start:].transpose(1, 2).unsqueeze(-1)
 
 
 def _timm(described: dict[str, Any]) -> Any:

@@ -125,7 +125,7 @@ class Comparison:
     Attributes:
         chance: accuracy of always naming the largest class.
         ties: ids of the backbones that the data cannot tell from the most accurate, itself included, cheapest first.
-        plan: what to train: backbone, strategy, and why.
+        plan: what to train: backbone, strategy, the taps it reads or "", and why.
         unavailable: backbones that could not be had, each with its problem and remedy.
         seconds: wall seconds by stage: decode, forward, probe, total.
     """

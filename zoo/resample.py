@@ -136,7 +136,7 @@ def mean_interval(values: NDArray[np.float64], groups: NDArray[np.int64]) -> tup
     """Mean of (N,) ``values`` and the ends of its 95 % interval, groups counting as one draw each."""
     mean = float(values.mean())
     sums = np.bincount(np.unique(groups, return_inverse=True)[1], weights=values - mean)
-    error = 1.96 * float(np.sqrt((sums**2).sum() * len(sums) / max(1, len(sums) - 1))) / len(values)
+    error = Z * float(np.sqrt((sums**2).sum() * len(sums) / max(1, len(sums) - 1))) / len(values)
     return mean, mean - error, mean + error
 
 

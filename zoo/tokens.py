@@ -20,6 +20,7 @@ from zoo import weights
 from zoo.backbone import Card, Preprocessing
 from zoo.depths import thinned
 from zoo.errors import BackboneUnavailable
+from zoo.load import first, patches
 from zoo.network import crop_for
 from zoo.vision import Headed
 
@@ -72,9 +73,9 @@ class Tokens(Headed):
         """As in ``Headed``; tokens become a map of one column, without the class token and registers."""
         if self.within:
             final, maps = super().forward_intermediates(x)
-            return final, [_patches(_first(made)) for made in maps]
+            return final, [patches(first(made)) for made in maps]
         made = self.body(pixel_values=x, output_hidden_states=True)
-        taps = [_patches(state) for state in made.hidden_states]
+        taps = [patches(state) for state in made.hidden_states]
         if not self.feature_info:
             self.feature_info = [{"module": f"stages.{i}" if i else "embeddings"} for i in range(len(taps))]
         return made.logits, taps
@@ -103,18 +104,6 @@ class Tokens(Headed):
         body = copy.deepcopy(self.body)
         body.set_submodule(self.place, copy.deepcopy(self.head))
         return body
-
-
-def _first(made: Any) -> torch.Tensor:
-    return made[0] if isinstance(made, tuple) else made  # type: ignore[no-any-return]
-
-
-def _patches(state: torch.Tensor) -> torch.Tensor:
-    """(B, C, H, W) of a hidden state; of tokens (B, T, C) the patches: a square, after class token and registers."""
-    if state.ndim == 4:
-        return state
-    first = state.shape[1] - math.isqrt(state.shape[1]) ** 2
-    return state[:, first:].transpose(1, 2).unsqueeze(-1)
 
 
 def create(config: Any, classes: int = 2) -> Any:

@@ -37,7 +37,7 @@ def concluded(
         halfway: accuracy by backbone in the round before the last, NaN where there was none.
         d2: what the thermometer says.
     """
-    reports = {one.card.id: one for one in _together(alike_timed(list(state.reports)), y, groups, state.seed)}
+    reports = {one.card.id: one for one in _together(alike_timed(state.reports), y, groups, state.seed)}
     finalists = sorted((one for one in reports.values() if one.dropped_at is None), key=lambda one: -one.accuracy)
     shares = accuracies(np.stack([one.right[-1] for one in finalists]), groups, state.seed)
     finalists = _against_best(_likely(finalists, shares), y, groups, state.seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,30 @@ STAGES: dict[str, dict[str, Any]] = {
 }
 
 
+def survivor(network: Any, taps: Sequence[int], count: int, x: Any, folder: Path) -> Any:
+    """A copy of ``network`` cut at ``taps``, after it was written and answered the same when read back."""
+    import torch
+
+    from zoo.load import load
+    from zoo.truncated import truncated
+
+    short = truncated(copy.deepcopy(network), taps, count, 64, 3)
+    folder.mkdir()
+    saved.write(short, folder, ("a", "b", "c"), Preprocessing(size=64))
+    with torch.inference_mode():
+        said = short(x)
+        assert torch.equal(saved.opened(folder, 3).eval()(x), said)
+        if saved.library(folder) == "truncated":
+            assert (load(folder)(x) - said).abs().max() < 1e-5
+    return short
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_a_network_is_read_inside_its_stages_and_cut_there_survives_its_folder(name: str, tmp_path: Path) -> None:
     import timm
     import torch
 
     from zoo.depths import finer
-    from zoo.load import load
     from zoo.truncated import truncated
 
     torch.manual_seed(0)
@@ -61,15 +79,7 @@ def test_a_network_is_read_inside_its_stages_and_cut_there_survives_its_folder(n
     parts = halves(copy.deepcopy(network), within, 64)
     assert (parts.after(parts.activations(x)) - whole).abs().max() < 1e-4
     for number, chosen in enumerate(((within,), (0, within), (within, count - 1))):
-        short = truncated(copy.deepcopy(network), chosen, count, 64, 3)
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        saved.write(short, folder, ("a", "b", "c"), Preprocessing(size=64))
-        with torch.inference_mode():
-            said = short(x)
-            assert torch.equal(saved.opened(folder, 3).eval()(x), said)
-            if saved.library(folder) == "truncated":
-                assert (load(folder)(x) - said).abs().max() < 1e-5
+        short = survivor(network, chosen, count, x, tmp_path / str(number))
     sizes = [
         sum(p.numel() for p in model.parameters()) for model in (short, truncated(network, (within,), count, 64, 3))
     ]
@@ -82,8 +92,7 @@ def test_a_network_of_transformers_is_read_inside_its_stages_too(kind: str, tmp_
     import transformers
 
     from zoo import tokens
-    from zoo.load import load
-    from zoo.truncated import truncated
+    from zoo.load import patches
 
     torch.manual_seed(0)
     config = getattr(transformers, f"{kind}Config")(**STAGES[kind])
@@ -94,7 +103,7 @@ def test_a_network_of_transformers_is_read_inside_its_stages_too(kind: str, tmp_
         states = network.body(pixel_values=x, output_hidden_states=True).hidden_states
     assert network.within
     assert len(taps) == sum(STAGES[kind]["depths"])
-    assert torch.equal(taps[-1].mean(dim=(2, 3)), tokens._patches(states[-1]).mean(dim=(2, 3)))
+    assert torch.equal(taps[-1].mean(dim=(2, 3)), patches(states[-1]).mean(dim=(2, 3)))
     count = len(taps) + 1
     numbered = copy.deepcopy(network)
     numbered.read_by_number()
@@ -102,14 +111,8 @@ def test_a_network_of_transformers_is_read_inside_its_stages_too(kind: str, tmp_
         ((network, (1,)), (network, (0, 2)), (network, (1, count - 1)), (numbered, (1, 2)))
     ):
         last = count if whole is network else len(states) + 1
-        short = truncated(copy.deepcopy(whole), chosen, last, 64, 3)
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        saved.write(short, folder, ("a", "b", "c"), Preprocessing(size=64))
-        with torch.inference_mode():
-            said = short(x)
-            assert torch.equal(saved.opened(folder, 3).eval()(x), said)
-            assert (load(folder)(x) - said).abs().max() < 1e-5
+        survivor(whole, chosen, last, x, tmp_path / str(number))
+        assert saved.library(tmp_path / str(number)) == "truncated"
 
 
 def test_a_folder_that_names_modules_its_network_lacks_is_refused(tmp_path: Path) -> None:

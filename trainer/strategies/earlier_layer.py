@@ -20,6 +20,7 @@ from trainer.job import Job, Trained
 from trainer.networks import set_head
 from zoo.errors import BadPlan
 from zoo.features import Features
+from zoo.judging import side_by_side
 
 if TYPE_CHECKING:
     from torch import nn
@@ -105,11 +106,9 @@ def worth_trying(
     error = float(np.sqrt(right[best] * (1 - right[best]) / len(rows)))
     first = next(index for index, share in enumerate(right) if share >= right[best] - error)
     deepest = max(best, min(2, earlier - 1))
-    run, spread = range(max(0, deepest - 2), deepest + 1), (deepest // 3, 2 * deepest // 3, deepest)
-    last = tuple(range(max(0, earlier - 2), earlier + 1))
-    return sorted(
-        {(first,), (best,), tuple(run), tuple(sorted(set(spread))), last}, key=lambda taps: (taps[-1], len(taps))
-    )
+    spread = tuple(sorted({deepest // 3, 2 * deepest // 3, deepest}))
+    runs = {tuple(range(max(0, end - 2), end + 1)) for end in (deepest, earlier)}
+    return sorted({(first,), (best,), spread, *runs}, key=lambda taps: (taps[-1], len(taps)))
 
 
 def chosen(tried: list[Tried], pictures: int) -> Tried:
@@ -126,8 +125,7 @@ def _fitted(
 ) -> Iterator[Epoch | Tried]:
     """Fit a head to ``taps``, each scaled to the same spread, which its weights then undo."""
     parts = [features.taps[tap][rows] for tap in taps]
-    scales = [float(np.sqrt(((part - part.mean(axis=0)) ** 2).sum(axis=1).mean())) or 1.0 for part in parts]
-    x = np.hstack([part / np.float32(scale) for part, scale in zip(parts, scales, strict=True)])
+    x, scales = side_by_side(parts)
     y, groups, classes = job.dataset.y[rows], job.dataset.groups[rows], len(job.dataset.classes)
     losses: list[float] = []
     for step in fit_head(x, y, groups, classes, job.plan.seed):

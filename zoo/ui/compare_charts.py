@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zoo.quadrant import HALF_A_POINT
 from zoo.reporting import front, weights
 from zoo.ui import kit
 from zoo.ui.charts import Axis, Line, plot, shares
@@ -27,7 +28,7 @@ NAMED = 6  # points with their name beside them; more would lie on each other
 CHARTS = ((400, 250), (520, 330), (640, 250))  # pixels of charts that show names, from the smallest on
 MARGIN = 14  # pixels that names may stand out of it
 LINE, LETTER, LONGEST = 16, 7.4, 200  # pixels of a name: a line's height, a letter, and the most before it wraps
-HALF_A_POINT, FULL = 0.005, 0.06  # gain of an earlier layer at the middle of the map, and how far its edges are
+FULL = 0.06  # gain of an earlier layer from the middle of the map, which is at half a point, to its edges
 
 
 def short(backbone: str) -> str:

@@ -92,7 +92,7 @@ TERMS = {
         "Tie",
         (
             "The data cannot tell these apart: on other pictures of the kind the order could turn around. Of "
-            "those within half a point of the best the fastest is advised."
+            "those whose squared error is about the least the fastest is advised."
         ),
     ),
     "params": (
