@@ -182,7 +182,7 @@ def _opened(path: Path, how: How, threads: int) -> Run | None:
 def _timed(run: Run, batch: NDArray[np.generic]) -> tuple[float, list[NDArray[np.float32]]]:
     """Wall milliseconds a picture, by the quicker half: what else runs here only slows it down; and the answers."""
     spent, answers = [], []
-    for half in np.array_split(batch, 2):
+    for half in np.array_split(batch, min(2, len(batch))):
         begun = time.perf_counter()
         answers.append(run(half))
         spent.append((time.perf_counter() - begun) / len(half) * 1000)

@@ -106,6 +106,14 @@ def test_few_pictures_do_not_pay_for_an_export(backbone: Backbone, store: Store,
     assert runtime.pays(backbone.card, torch_seconds=0.01, upcoming=10_000)
 
 
+def test_a_single_picture_is_enough_to_try_engines_by(backbone: Backbone, store: Store, settings: Settings) -> None:
+    sight = seen(backbone)
+    alone = Sight(sight.batch[:1], [tap[:1] for tap in sight.taps])
+    chosen, torch_ms = Runtime(store, settings).exported(backbone, alone)
+    assert torch_ms > 0
+    assert likeness(chosen.forward(alone.batch), alone.taps) > NEAR
+
+
 def test_an_engine_prepares_pictures_as_its_backbone_does(backbone: Backbone) -> None:
     assert faithful(backbone, PICTURES[0])
     twin = EngineBackbone(backbone.card, backbone.forward, "onnxruntime")
