@@ -34,11 +34,20 @@ def work(chosen: argparse.Namespace, settings: Settings) -> None:
     if rank:
         _carry_out(folder, settings)
         return
+    with _alone(folder):
+        with _telling(folder):
+            _carry_out(folder, settings)
+        _make_quick(folder, settings)
+
+
+@contextmanager
+def _alone(folder: RunFolder) -> Iterator[None]:
+    """Never two workers in one folder, and none that is no run's: nothing is left there."""
+    if not folder.path.is_dir():
+        raise BadPlan(f"There is no run in {str(folder.path)!r}.", "Give the folder of a run.")
     try:
-        with FileLock(folder.path / ".lock", timeout=10):  # never two workers in one folder
-            with _telling(folder):
-                _carry_out(folder, settings)
-            _make_quick(folder, settings)
+        with FileLock(folder.path / ".lock", timeout=10):
+            yield
     except Timeout:
         raise BadPlan("Another worker is at this run.", "Wait for it, or stop the run first.") from None
 
@@ -90,13 +99,10 @@ def drive(chosen: argparse.Namespace, settings: Settings) -> None:
     from trainer.driving import drive as see_through
 
     folder = RunFolder(chosen.run_dir.absolute())
-    try:
-        with FileLock(folder.path / ".lock", timeout=10):
-            with _telling(folder):
-                see_through(folder, settings)
-            _make_quick(folder, settings)
-    except Timeout:
-        raise BadPlan("Another worker is at this run.", "Wait for it, or stop the run first.") from None
+    with _alone(folder):
+        with _telling(folder):
+            see_through(folder, settings)
+        _make_quick(folder, settings)
 
 
 def supervise(_: argparse.Namespace, settings: Settings) -> None:
