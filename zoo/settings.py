@@ -141,7 +141,7 @@ def wait_idly(environ: MutableMapping[str, str] = os.environ) -> None:
 
     They spin by default, which costs as much CPU time as the work where networks are small or cores are shared, and
     takes it from whatever else runs there (``tests/bench/forward.py``). Training by steps was a seventh slower so
-    (``tests/bench/train_step.py``, once with either). It counts for libraries loaded from here on, in this process alone.
+    (``tests/bench/train_step.py``, once with either). It counts for libraries loaded from here on, in this process.
     """
     environ.setdefault("OMP_WAIT_POLICY", IDLY)
 
