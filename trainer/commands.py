@@ -110,8 +110,11 @@ def supervise(_: argparse.Namespace, settings: Settings) -> None:
     from trainer.engines import engines
     from trainer.slots import Slots
     from trainer.supervisor import Supervisor
+    from trainer.trash import clear
 
-    Supervisor(Store(settings.home), engines(), Slots.of(settings)).serve()
+    store = Store(settings.home)
+    clear(store.runs, settings.cluster_storage)  # beside its work: a storage may take its time
+    Supervisor(store, engines(), Slots.of(settings)).serve()
 
 
 def list_runs(chosen: argparse.Namespace, settings: Settings) -> list[dict[str, Any]]:

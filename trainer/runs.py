@@ -20,7 +20,7 @@ from trainer.folder import Record, RunFolder, run_folders
 from trainer.plan import Plan
 from trainer.run import Run, replay
 from trainer.supervisor import LOCK
-from trainer.trash import MARK, binned, doomed, found, put, take_out
+from trainer.trash import MARK, binned, clear, doomed, found, put, take_out
 from zoo.errors import BadPlan, NotFound
 from zoo.room import owned
 from zoo.settings import Settings, child_environment
@@ -30,6 +30,7 @@ HERE = Path(__file__).parents[1]  # where ``python -m trainer`` finds the studio
 MOST_URGENT = 1000
 LEAST_ROOM = 2**14  # bytes: below, not even an event is sure to be kept
 TAKES_LOCK = 1.0  # seconds in which a new supervisor holds its lock; it stays for longer than that
+TAKES_STORAGE = 3.0  # seconds in which the cluster's storage usually has removed what a run left there
 LONGEST_NOTE = 10_000  # characters
 SUPERVISE = (sys.executable, "-m", "trainer", "supervise")
 
@@ -225,8 +226,8 @@ class Runs:
         """
         self._own_deleted(run_id)
         with self.store.lock("runs"):
-            gone = doomed(found(self.store.runs, run_id))
-        shutil.rmtree(gone, ignore_errors=True)
+            gone = doomed(found(self.store.runs, run_id), self.settings.cluster_storage)
+        self._remove([gone])
 
     def delete(self, run_id: str) -> None:
         """Put a run that has ended into the bin, with its classifier; the bin keeps the latest ones only.
@@ -243,11 +244,10 @@ class Runs:
         with self.store.lock("runs"):
             if self._read(folder).active or _unsettled(folder):
                 raise BadPlan(f"Run {run_id!r} is at work.", "Stop it, wait until it has ended, then delete it.")
-            pushed_out = put(folder)
+            pushed_out = put(folder, self.settings.cluster_storage)
         with self._turn:
             self._folds.pop(run_id, None)
-        for gone in pushed_out:
-            shutil.rmtree(gone, ignore_errors=True)
+        self._remove(pushed_out)
 
     def watch(self, run_id: str, every: float = 0.2) -> Iterator[tuple[float, Event]]:
         """The events of a run, from its first on, as they happen, until it has ended; each with its time.
@@ -290,6 +290,13 @@ class Runs:
             )
         threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie behind
         return process
+
+    def _remove(self, gone: Sequence[Path]) -> None:
+        """For good, here and in the cluster's storage, which is not waited for long: a supervisor tries again."""
+        for path in gone:
+            shutil.rmtree(path, ignore_errors=True)
+        if gone and self.settings.cluster_storage:
+            clear(self.store.runs, self.settings.cluster_storage).join(TAKES_STORAGE)
 
     def _may_start(self, plan: Plan) -> None:
         self.store.owners.private("Training")

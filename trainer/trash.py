@@ -1,19 +1,23 @@
 """The bin of runs: what was deleted stays, out of sight, until it is restored, emptied, or pushed out by newer ones.
 
 A deleted run is its folder under another name, so deleting and restoring are one rename each. Callers hold the lock
-"runs".
+"runs". What a run that is gone for good left in a cluster's storage is remembered until it is gone there, too.
 """
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from trainer.folder import RunFolder
-from zoo.errors import NotFound
-from zoo.store import read_json, write_json
+from zoo.command import tell
+from zoo.errors import BadPlan, NotFound
+from zoo.storage import Storage, telling
+from zoo.store import checked_id, read_json, write_json
 
 KEPT = 20  # runs: a count, as a clock that jumps would empty it too early or never
 MARK, GONE = ".trash-", ".gone-"
+LEFT = ".left-"  # a file for each run whose files in the cluster's storage are still to be removed
 
 
 def binned(runs: Path) -> list[RunFolder]:
@@ -22,13 +26,13 @@ def binned(runs: Path) -> list[RunFolder]:
     return sorted(folders, key=lambda folder: (-_order(folder), folder.id))
 
 
-def put(folder: RunFolder) -> list[Path]:
-    """Into the bin; gives back what it pushed out, for the caller to remove."""
+def put(folder: RunFolder, storage: str) -> list[Path]:
+    """Into the bin; gives back what it pushed out, for the caller to remove. For ``storage`` see ``doomed``."""
     runs = folder.path.parent
     before = binned(runs)
     write_json(folder.path / "DELETED", 1 + max(map(_order, before), default=0))
     folder.path.rename(runs / f"{MARK}{folder.id}")
-    return [doomed(old) for old in before[KEPT - 1 :]]
+    return [doomed(old, storage) for old in before[KEPT - 1 :]]
 
 
 def take_out(runs: Path, run_id: str) -> RunFolder:
@@ -56,11 +60,47 @@ def found(runs: Path, run_id: str) -> RunFolder:
     return RunFolder(path)
 
 
-def doomed(folder: RunFolder) -> Path:
-    """``folder`` under a name that nobody looks for; what a crash leaves of it the next supervisor clears up."""
-    gone = folder.path.with_name(GONE + folder.id.removeprefix(MARK))
+def doomed(folder: RunFolder, storage: str) -> Path:
+    """``folder`` under a name that nobody looks for; what a crash leaves of it the next supervisor clears up.
+
+    Where there is a ``storage``, the cluster's by its address, what the run may have there is noted for ``clear``.
+    """
+    run_id = folder.id.removeprefix(MARK)
+    if storage and _was_elsewhere(folder):
+        (folder.path.parent / f"{LEFT}{run_id}").touch()  # first: of a crash it is too much, and does no harm
+    gone = folder.path.with_name(GONE + run_id)
     folder.path.rename(gone)
     return gone
+
+
+def clear(runs: Path, storage: str) -> threading.Thread:
+    """Remove from ``storage`` what runs that are gone left there, in a thread that nobody needs to wait for.
+
+    What cannot be removed now is told, and stays noted for the next time.
+    """
+    thread = threading.Thread(target=_clear, args=(runs, storage), daemon=True)
+    thread.start()
+    return thread
+
+
+def _clear(runs: Path, storage: str) -> None:
+    for note in runs.glob(f"{LEFT}*") if storage else ():
+        run_id = note.name.removeprefix(LEFT)
+        if any((runs / f"{mark}{run_id}").exists() for mark in ("", MARK)):
+            continue  # a crash came between the note and the end
+        try:
+            with telling():
+                Storage.at(storage).below("runs").remove(checked_id(run_id, "run"))
+            note.unlink(missing_ok=True)
+        except (BadPlan, NotFound, OSError) as error:
+            tell(f"Deleted run {run_id} still has files in the cluster's storage; tried again later. {error}")
+
+
+def _was_elsewhere(folder: RunFolder) -> bool:
+    try:
+        return folder.plan().engine != "local"
+    except BadPlan:
+        return True
 
 
 def _order(folder: RunFolder) -> int:

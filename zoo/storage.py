@@ -95,6 +95,9 @@ class Storage:
 
     def remove(self, name: str) -> None:
         """Without this file, or this folder, whether there was one or not."""
+        if not name or name.startswith("/") or {"", ".", ".."} & set(name.split("/")):
+            raise ValueError(f"{name!r} is nothing below {self.root!r}.")
+        self.fs.invalidate_cache()
         with suppress(FileNotFoundError):
             self.fs.rm(f"{self.root}/{name}", recursive=True)
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import secrets
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.trainer.conftest import until
-from trainer import mirror
+from tests.trainer.conftest import small_plan, until
+from trainer import mirror, runs
 from trainer.events import Failed, Finished, Step
 from trainer.folder import RunFolder
 from trainer.mirror import Away, Gone, Home
+from trainer.runs import Runs
 from zoo.errors import BadPlan
+from zoo.settings import Settings
 from zoo.storage import Storage
+from zoo.store import Store
 
 
 def folder_in(path: Path) -> RunFolder:
@@ -67,6 +72,37 @@ def test_a_run_is_told_and_brought_home_and_hears_of_a_stop(
     other.start()
     with pytest.raises(Gone):
         until(other.asked)
+
+
+def test_a_run_deleted_for_good_is_gone_from_the_storage_too_as_soon_as_that_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runs, "TAKES_STORAGE", 0.2)
+    at = f"memory://{secrets.token_hex(4)}"
+    studio, store = Storage.at(at), Store(tmp_path)
+    gone, mute, here = (secrets.token_hex(8) for _ in range(3))
+    for run_id in (gone, mute, here):
+        folder = folder_in(store.runs / f".trash-{run_id}")
+        folder.write_plan(replace(small_plan(), engine="local" if run_id == here else "ray"))
+        studio.write(f"runs/{run_id}/classifier/model", b"m")
+        studio.write(f"runs/{run_id}0", b"another's")
+    studio.write("attempt.json", b"another's")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"ftp://127.0.0.1:{silent.getsockname()[1]}/studio"
+        Runs(store, Settings(home=tmp_path, cluster_storage=address)).purge(mute)
+        assert not list(store.runs.glob(f"*{mute}/")), "here it is gone, whatever that storage does"
+    until(lambda: f"Deleted run {mute} still has files in the cluster's storage" in capsys.readouterr().err)
+    assert f"runs/{mute}/classifier/model" in studio.files()
+    there = Runs(store, Settings(home=tmp_path, cluster_storage=at))
+    there.purge(gone)
+    there.purge(here)
+    left = {"attempt.json", f"runs/{here}/classifier/model", *(f"runs/{name}0" for name in (gone, mute, here))}
+    until(lambda: set(studio.files()) == left)
+    until(lambda: not list(store.runs.iterdir()))
+    for name in ("", "..", "a/../../b", "/a", "a//b"):
+        with pytest.raises(ValueError, match="nothing below"):
+            studio.remove(name)
+    assert set(studio.files()) == left
 
 
 def test_an_address_that_cannot_be_used_is_said_and_a_secret_in_it_is_not() -> None:
