@@ -14,6 +14,7 @@ from zoo.probe import accuracy_interval, wilson
 
 BINS = 15
 RESAMPLES = 1000
+AT_ONCE = 4_000_000  # drawn counts held in memory
 
 
 def evaluate(
@@ -61,7 +62,7 @@ def evaluate(
         "brier_interval": _mean_interval(scores),
         "classes": list(classes),
         "confusion": confusion.tolist(),
-        "per_class": [_of_class(confusion, index, label) for index, label in enumerate(classes)],
+        "per_class": per_class(probabilities, y, classes, np.arange(n) if groups is None else groups),
         "reliability": reliability(confidence, right),
         "hardest": _hardest(probabilities, y, classes, names),
     }
@@ -147,18 +148,55 @@ def _mean_interval(values: NDArray[np.float64]) -> list[float]:
     return [float(end) for end in np.percentile(means, [2.5, 97.5])]
 
 
-def _of_class(confusion: NDArray[np.int64], index: int, label: str) -> dict[str, Any]:
-    hit, true, said = confusion[index, index], confusion[index].sum(), confusion[:, index].sum()
-    recall = float(hit / true) if true else None
-    precision = float(hit / said) if said else None
-    return {
-        "label": label,
-        "n": int(true),
-        "precision": precision,
-        "recall": recall,
-        "f1": float(2 * hit / (true + said)) if true + said else None,
-        "interval": list(wilson(recall, float(true))) if recall is not None else [0.0, 1.0],
-    }
+def per_class(
+    probabilities: NDArray[np.float64], y: NDArray[np.int64], classes: tuple[str, ...], groups: NDArray[np.int64]
+) -> list[dict[str, Any]]:
+    """Precision, recall and F1 of each class, each with its interval over resampled groups; None where undefined."""
+    said, count = probabilities.argmax(axis=1), len(classes)
+    _, member = np.unique(groups, return_inverse=True)
+    many = int(member.max()) + 1 if len(y) else 1
+    hit, true, called = (np.zeros((many, count)) for _ in range(3))
+    np.add.at(hit, (member[said == y], y[said == y]), 1)
+    np.add.at(true, (member, y), 1)
+    np.add.at(called, (member, said), 1)
+    drawn = _resampled(np.hstack([hit, true, called])).reshape(RESAMPLES, 3, count)
+    found = [part.sum(axis=0) for part in (hit, true, called)]
+    rows = []
+    for index, label in enumerate(classes):
+        h, t, c = (float(part[index]) for part in found)
+        dh, dt, dc = drawn[:, :, index].T
+        rows.append(
+            {
+                "label": label,
+                "n": int(t),
+                "precision": h / c if c else None,
+                "recall": h / t if t else None,
+                "f1": 2 * h / (t + c) if t + c else None,
+                "precision_interval": _spread(h, c, dh, dc),
+                "recall_interval": _spread(h, t, dh, dt),
+                "f1_interval": _spread(2 * h, t + c, 2 * dh, dt + dc),
+            }
+        )
+    return rows
+
+
+def _resampled(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(R, K) sums of (G, K) ``counts`` of groups on each resample of the groups, some resamples at a time."""
+    rng, even = np.random.default_rng(0), np.full(len(counts), 1 / len(counts))
+    several = max(1, AT_ONCE // len(counts))
+    steps = [min(several, RESAMPLES - done) for done in range(0, RESAMPLES, several)]
+    return np.concatenate([rng.multinomial(len(counts), even, step) @ counts for step in steps])
+
+
+def _spread(part: float, whole: float, parts: NDArray[np.float64], wholes: NDArray[np.float64]) -> list[float] | None:
+    """The percentile interval of a ratio, Wilson's where the resamples cannot differ."""
+    if not whole:
+        return None
+    some = wholes > 0
+    low, high = np.percentile(parts[some] / wholes[some], [2.5, 97.5])
+    if high - low < 1e-9:
+        low, high = wilson(part / whole, whole)
+    return [float(low), float(high)]
 
 
 def reliability(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> list[dict[str, float]]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.conformal import coverage
-from trainer.evaluation import ece_with_interval, reliability
+from trainer.evaluation import ece_with_interval, per_class, reliability
 from zoo.errors import BadPlan
 from zoo.probe import accuracy_interval, wilson
 from zoo.resample import difference
@@ -48,48 +48,6 @@ def details(
         "answering": answering(probabilities.max(axis=1), right, groups),
         "overfitting": overfitting(trained_right, trained, right, groups),
     }
-
-
-def per_class(probabilities: Rows, y: Ints, classes: tuple[str, ...], groups: Ints) -> list[dict[str, Any]]:
-    """Precision, recall and F1 of each class, each with its interval over resampled groups; None where undefined."""
-    said, count = probabilities.argmax(axis=1), len(classes)
-    _, member = np.unique(groups, return_inverse=True)
-    many = int(member.max()) + 1 if len(y) else 1
-    hit, true, called = (np.zeros((many, count)) for _ in range(3))
-    np.add.at(hit, (member[said == y], y[said == y]), 1)
-    np.add.at(true, (member, y), 1)
-    np.add.at(called, (member, said), 1)
-    times = np.random.default_rng(0).multinomial(many, np.full(many, 1 / many), RESAMPLES)
-    drawn = [times @ part for part in (hit, true, called)]
-    found = [part.sum(axis=0) for part in (hit, true, called)]
-    rows = []
-    for index, label in enumerate(classes):
-        h, t, c = (float(part[index]) for part in found)
-        dh, dt, dc = (part[:, index] for part in drawn)
-        rows.append(
-            {
-                "label": label,
-                "n": int(t),
-                "precision": h / c if c else None,
-                "recall": h / t if t else None,
-                "f1": 2 * h / (t + c) if t + c else None,
-                "precision_interval": _spread(h, c, dh, dc),
-                "recall_interval": _spread(h, t, dh, dt),
-                "f1_interval": _spread(2 * h, t + c, 2 * dh, dt + dc),
-            }
-        )
-    return rows
-
-
-def _spread(part: float, whole: float, parts: Rows, wholes: Rows) -> list[float] | None:
-    """The percentile interval of a ratio, Wilson's where the resamples cannot differ."""
-    if not whole:
-        return None
-    some = wholes > 0
-    low, high = np.percentile(parts[some] / wholes[some], [2.5, 97.5])
-    if high - low < 1e-9:
-        low, high = wilson(part / whole, whole)
-    return [float(low), float(high)]
 
 
 def pairs(probabilities: Rows, y: Ints, classes: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from trainer.head import softmax
 from trainer.job import Job, Trained
 from trainer.networks import logits, soften
 from trainer.novelty import Gate, fit_gate
-from trainer.results import per_class, promises
+from trainer.results import promises
 from trainer.strategies import strategy
 from zoo.dataset import PARTS, Part
 from zoo.forward import keep_freed_memory, use_threads
@@ -89,7 +89,6 @@ def _finish(job: Job, trained: Trained, begun: float) -> Finished:
     for row in report.get("hardest", []):
         row["index"] = int(test[row["index"]])  # in the dataset, where the page finds the picture
     if report["n"]:
-        report["per_class"] = per_class(probabilities, data.y[test], data.classes, data.groups[test])
         newer = gate.distance(seen["test"]) / (gate.threshold if np.isfinite(gate.threshold) else np.nan)
         report |= promises(probabilities, data.y[test], sure, data.y[calibration], data.classes, newer)
     short = {name: report[name] for name in ("n", "accuracy", "interval", "balanced_accuracy", "ece")}

@@ -216,7 +216,6 @@ def test_card_and_passport_carry_every_figure_with_its_interval_in_both_language
     chance = np.random.default_rng(0)
     sure, y = chance.dirichlet(np.ones(3), 200), chance.integers(0, 3, 200)
     report = evaluate(sure, y, CLASSES, tuple(map(str, range(200))))
-    report["per_class"] = results.per_class(sure, y, CLASSES, np.arange(200))
     report |= results.promises(sure, y, sure[:100], y[:100], CLASSES, chance.random(200))
     (tmp_path / "evaluation.json").write_text(json.dumps(report))
     folder = made(tmp_path / "classifier")

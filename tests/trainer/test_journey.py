@@ -89,6 +89,8 @@ def test_the_classifier_is_judged_on_pictures_it_has_not_learned_from(fitted: tu
     assert report["accuracy"] == pytest.approx(found["test"]["accuracy"])
     assert 0.7 <= report["coverage"] <= 1
     assert len(report["confusion"]) == len(report["per_class"]) == 6
+    at_the_end = json.loads((home / "runs" / found["run"] / "evaluation.json").read_text())["per_class"]
+    assert [sorted(row) for row in report["per_class"]] == [sorted(row) for row in at_the_end]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from trainer import report, results
-from trainer.evaluation import evaluate
+from trainer.evaluation import evaluate, per_class
 from trainer.head import softmax
 from trainer.ui.results_view import calibration_html
 from zoo.errors import BadPlan
@@ -37,7 +37,7 @@ def test_each_class_is_counted_as_scikit_learn_counts_it_with_the_truth_inside_i
     from sklearn.metrics import precision_recall_fscore_support
 
     probabilities, y = world(400)
-    rows = results.per_class(probabilities, y, CLASSES, np.arange(400))
+    rows = per_class(probabilities, y, CLASSES, np.arange(400))
     expected = precision_recall_fscore_support(y, probabilities.argmax(axis=1))
     big, label = world(100_000, 1)
     truth = precision_recall_fscore_support(label, big.argmax(axis=1))
@@ -50,7 +50,7 @@ def test_each_class_is_counted_as_scikit_learn_counts_it_with_the_truth_inside_i
 
 
 def test_a_class_nobody_showed_or_named_has_no_figure() -> None:
-    rows = results.per_class(np.array([[0.9, 0.1, 0.0]] * 4), np.zeros(4, dtype=int), CLASSES, np.arange(4))
+    rows = per_class(np.array([[0.9, 0.1, 0.0]] * 4), np.zeros(4, dtype=int), CLASSES, np.arange(4))
     assert [rows[2][name] for name in ("precision", "recall", "f1", "f1_interval")] == [None] * 4
     assert rows[0]["recall_interval"][0] < 0.7  # four of four is not proof of always
 
