@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -36,6 +35,21 @@ LOOK = 1.0  # seconds between looks at the head and at the stop file
 SILENT = 10  # looks at which the head did not answer before it is given up
 SHARE = "Let all nodes share STUDIO_HOME, at one path, or set STUDIO_CLUSTER_STORAGE to what they all reach."
 LOSSES = 5  # times that nodes may be lost in one attempt
+LOG = "See log.txt in the run's folder; resume the run from its last checkpoint."
+KINDS = (  # of ray.exceptions, what a person makes of them, the surest first
+    (("OutOfMemoryError",), "The memory of a node is full", "Resume it with more there, or start a smaller batch."),
+    (("OutOfDiskError", "ObjectStoreFullError"), "The disk of a node is full", "Make room there, then resume the run."),
+    (
+        ("RuntimeEnvSetupError",),
+        "A node cannot take the studio's code",
+        "See that each has the Python of this machine and what requirements.txt names.",
+    ),
+    (
+        ("RayActorError", "NodeDiedError", "LocalRayletDiedError", "WorkerCrashedError"),
+        f"Processes or nodes were lost more than {LOSSES} times",
+        "See that the cluster's nodes stay; the run can be resumed from its last checkpoint.",
+    ),
+)
 
 
 def drive(folder: RunFolder, settings: Settings) -> None:
@@ -245,10 +259,24 @@ def _headless(address: str) -> BadPlan:
 def _ended(error: Exception, settings: Settings) -> StudioError:
     if not cluster.answers(settings.cluster):
         return _headless(settings.cluster)
-    if "does not see the run's folder" in str(error) or "cluster storage" in str(error):
-        return BadPlan("Not every node of the cluster sees the run's folder.", SHARE)
-    said = str(error).strip().splitlines()
-    told = next((line for line in reversed(said) if "Error: " in line), said[-1] if said else type(error).__name__)
-    told = re.sub(r"^zoo\.errors\.\w+: ", "", told.strip())
-    remedy = "See log.txt in the run's folder; resume the run from its last checkpoint."
-    return BadPlan(f"The cluster gave the run up: {told[:300].rstrip('.')}.", remedy)
+    met = list(_met(error))
+    for one in met:
+        if isinstance(one, StudioError):  # a process said itself what it cannot do
+            return one
+    ray = importlib.import_module("ray.exceptions")
+    word = f"{type(met[-1]).__name__}: {(str(met[-1]).strip().splitlines() or [''])[-1].strip()}".rstrip(".: ")[:300]
+    for kinds, problem, remedy in KINDS:
+        if any(isinstance(one, getattr(ray, kind)) for one in met for kind in kinds):
+            return BadPlan(f"{problem} ({word}).", remedy)
+    return BadPlan(f"The cluster gave the run up ({word}).", LOG)
+
+
+def _met(error: BaseException | None) -> Iterator[BaseException]:
+    """``error`` and what led to it, as Ray's kinds keep that: of each process, of the controller, of a task."""
+    if error is None:
+        return
+    yield error
+    found = [*getattr(error, "worker_failures", {}).values()]
+    found += [getattr(error, name, None) for name in ("controller_failure", "health_check_failure", "cause")]
+    for one in {id(one): one for one in (*found, error.__cause__) if isinstance(one, BaseException)}.values():
+        yield from _met(one)

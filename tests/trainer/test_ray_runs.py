@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import pytest
 from tests.conftest import classes_of, drawn, random_weights
 from tests.ray_nodes import Nodes, cluster, needs_ray
 from tests.trainer.conftest import end_everything, until
+from trainer.driving import _ended
 from trainer.events import Failed, Started
 from trainer.folder import RunFolder
 from trainer.plan import Plan
@@ -159,6 +161,28 @@ def test_a_cluster_that_cannot_be_used_is_said_in_a_sentence(runs: Runs, plan: P
     assert "does not take this token. Copy the head's token" in told
     assert wrong.read_text() not in told
     assert "its nodes hold 2. Add nodes, or choose 2 processes." in refusal(runs, replace(plan, processes=9))
+
+
+def test_what_ends_a_run_on_a_cluster_is_known_by_its_kind_and_else_said_in_ray_s_last_words() -> None:
+    from ray.exceptions import ActorDiedError, OutOfDiskError, OutOfMemoryError
+    from ray.train import ControllerError, TrainingFailedError, WorkerGroupError
+    from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+
+    unseen = BadPlan("Node 10.0.0.7 does not see the run's folder.", "Share it.")
+    dead = WorkerHealthCheckFailedError("checked", ActorDiedError())
+    misled = RuntimeError("OutOfMemoryError: does not see the run's folder in cluster storage\nit said so")
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        known = Settings(home=Path(), cluster=f"127.0.0.1:{head.getsockname()[1]}")
+        for error, problem in (
+            (WorkerGroupError("text", {0: unseen, 1: dead}), unseen.problem),
+            (WorkerGroupError("text", {1: dead}), "more than 5 times (ActorDiedError: "),
+            (WorkerGroupError("text", {1: OutOfMemoryError("0.9 used")}), "The memory of a node is full (OutOf"),
+            (ControllerError(OutOfDiskError("0.9 used")), "The disk of a node is full (OutOfDiskError: "),
+            (WorkerGroupError("text", {0: misled}), "The cluster gave the run up (RuntimeError: it said so)."),
+            (TrainingFailedError(), "The cluster gave the run up (TrainingFailedError)."),
+        ):
+            assert problem in _ended(error, known).problem
+    assert "is gone" in _ended(unseen, known).problem
 
 
 def test_no_cluster_and_a_token_that_others_read_are_said_without_ray(cluster: Nodes, tmp_path: Path) -> None:
