@@ -37,16 +37,20 @@ SHARE = "Let all nodes share STUDIO_HOME, at one path, or set STUDIO_CLUSTER_STO
 LOSSES = 5  # times that nodes may be lost in one attempt
 LOG = "See log.txt in the run's folder; resume the run from its last checkpoint."
 KINDS = (  # of ray.exceptions, what a person makes of them, the surest first
-    (("OutOfMemoryError",), "The memory of a node is full", "Resume it with more there, or start a smaller batch."),
-    (("OutOfDiskError", "ObjectStoreFullError"), "The disk of a node is full", "Make room there, then resume the run."),
+    (("OutOfMemoryError",), "The memory of a node is full.", "Resume it with more there, or start a smaller batch."),
+    (
+        ("OutOfDiskError", "ObjectStoreFullError"),
+        "The disk of a node is full.",
+        "Make room there, then resume the run.",
+    ),
     (
         ("RuntimeEnvSetupError",),
-        "A node cannot take the studio's code",
+        "A node cannot take the studio's code.",
         "See that each has the Python of this machine and what requirements.txt names.",
     ),
     (
         ("RayActorError", "NodeDiedError", "LocalRayletDiedError", "WorkerCrashedError"),
-        f"Processes or nodes were lost more than {LOSSES} times",
+        f"Processes or nodes were lost more than {LOSSES} times.",
         "See that the cluster's nodes stay; the run can be resumed from its last checkpoint.",
     ),
 )
@@ -264,10 +268,11 @@ def _ended(error: Exception, settings: Settings) -> StudioError:
         if isinstance(one, StudioError):  # a process said itself what it cannot do
             return one
     ray = importlib.import_module("ray.exceptions")
-    word = f"{type(met[-1]).__name__}: {(str(met[-1]).strip().splitlines() or [''])[-1].strip()}".rstrip(".: ")[:300]
     for kinds, problem, remedy in KINDS:
         if any(isinstance(one, getattr(ray, kind)) for one in met for kind in kinds):
-            return BadPlan(f"{problem} ({word}).", remedy)
+            return BadPlan(problem, remedy)
+    said = str(met[-1]).strip().splitlines() or [""]
+    word = f"{type(met[-1]).__name__}: {said[-1].strip()}".rstrip(".: ")[:300]
     return BadPlan(f"The cluster gave the run up ({word}).", LOG)
 
 
