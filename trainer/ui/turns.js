@@ -5,7 +5,7 @@ window.studioTurn = step => {
   const here = steps.some(one => one.dataset.choice === step) ? step : 'data';
   style.textContent = `.tz-screen:not(#screen-${here}) { display: none !important }`;
   for (const one of steps) one.dataset.choice === here ? one.setAttribute('aria-current', 'step') : one.removeAttribute('aria-current');
-  document.querySelector('.tz-guide')?.setAttribute('href', `guide/${here}`);
+  document.querySelector('.tz-guide')?.setAttribute('href', `guide/${here}?lang=${document.documentElement.lang || 'en'}`);
   window.studioStep = here;
   if (!before || before === here) return;
   scrollTo(0, 0);

@@ -1,4 +1,8 @@
-"""The guide in the page: ``/guide/NAME`` is ``zoo/guide/NAME.md`` as a person reads it."""
+"""The guide in the page: ``/guide/NAME`` is ``zoo/guide/NAME.md``, or ``ko/NAME.md`` for whoever reads Korean.
+
+Which of the two follows the page's rule (``language.js``): what the address asks for (``?lang=``), else what was chosen
+before, else the browser's first language. A server cannot know what was chosen: ``guides.js`` sees to that.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-FOLDER = Path(__file__).parent.parent / "guide"
-SCREENS = ("data", "compare", "train", "results", "try", "share")
+from zoo.speech import catalogue
 
-FRAME = """<!doctype html><html lang="en"><head>
+FOLDER = Path(__file__).parent.parent / "guide"
+SCRIPT = Path(__file__).parent / "guides.js"
+SCREENS = ("data", "compare", "train", "results", "try", "share")
+LANGUAGES = {"en": "English", "ko": "한국어"}
+
+FRAME = """<!doctype html><html lang="{language}"><head>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title} · Transfer Zoo</title><style>
+<title>{title} · Transfer Zoo</title><script>{script}</script><style>
 :root {{ color-scheme: light dark; --ink: light-dark(#1b2420, #e7ece8); --soft: light-dark(#56605a, #a5b1aa);
   --paper: light-dark(#f7f5f0, #111714); --line: light-dark(#e0dacd, #303a35); --main: light-dark(#0f6b54, #6fd0b0);
   --wash: light-dark(#efebe2, #222a26); }}
@@ -29,8 +37,10 @@ pre {{ background: var(--wash); padding: 12px 14px; border-radius: 8px; overflow
 code {{ font-family: ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; font-size: .92em; }}
 .table {{ overflow-x: auto; }} table {{ border-collapse: collapse; }}
 th, td {{ text-align: left; vertical-align: top; padding: 7px 14px 7px 0; border-bottom: 1px solid var(--line); }}
+:lang(ko) :is(nav, main) {{ word-break: keep-all; overflow-wrap: break-word; }} nav [hreflang] {{ margin-left: auto; }}
+:lang(ko) :is(th, td:first-child) {{ min-width: 6em; }}
 </style></head><body>
-<nav aria-label="Guide"><a href="..">Transfer Zoo</a>{links}</nav><main>{body}</main></body></html>"""
+<nav aria-label="{guide}"><a href="..">Transfer Zoo</a>{links}</nav><main>{body}</main></body></html>"""
 
 
 def route() -> Route:
@@ -39,10 +49,21 @@ def route() -> Route:
 
 
 def _serve(request: Request) -> Response:
-    name = request.path_params["name"]
+    name, language = request.path_params["name"], _language(request)
     if name not in names():
-        return PlainTextResponse(f"There is no such page. The guide has: {', '.join(names())}.", status_code=404)
-    return HTMLResponse(read(name))
+        said = " ".join(_said(one, language) for one in ("There is no such page.", "The guide has:"))
+        return PlainTextResponse(f"{said} {', '.join(names())}.", status_code=404)
+    return HTMLResponse(read(name, language), headers={"vary": "accept-language"})
+
+
+def _language(request: Request) -> str:
+    asked = request.query_params.get("lang") or request.query_params.get("__lang")
+    first = asked or request.headers.get("accept-language", "")
+    return "ko" if re.match(r"ko\b", first, re.IGNORECASE) else "en"
+
+
+def _said(sentence: str, language: str) -> str:
+    return catalogue()[sentence] if language == "ko" else sentence
 
 
 @cache
@@ -52,16 +73,42 @@ def names() -> tuple[str, ...]:
     return (*SCREENS, *rest)
 
 
+def source(name: str, language: str) -> Path:
+    """The file of a page: English lies in the guide's folder, every other language in one of its own."""
+    return FOLDER / ("" if language == "en" else language) / f"{name}.md"
+
+
 @cache
-def read(name: str) -> str:
-    """The page of the guide as HTML, with links to the others."""
+def read(name: str, language: str) -> str:
+    """The page of the guide as HTML, with links to the others and to itself in the other language."""
     from markdown_it import MarkdownIt
 
-    text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
-    body = re.sub(r'href="([\w-]+)\.md', r'href="\1', MarkdownIt().enable("table").render(text))
+    body = MarkdownIt().enable("table").render(source(name, language).read_text(encoding="utf-8"))
+    body = re.sub(r'href="([\w-]+)\.md', rf'href="\1?lang={language}', body)
     body = body.replace("<table>", '<div class="table" tabindex="0"><table>').replace("</table>", "</table></div>")
-    links = "".join(
-        f'<a href="{other}"{" aria-current=page" if other == name else ""}>{other.replace("-", " ").capitalize()}</a>'
-        for other in names()
+    return FRAME.format(
+        language=language,
+        title=_title(name, language),
+        script=SCRIPT.read_text(encoding="utf-8"),
+        guide=_said("Guide", language),
+        links=_links(name, language),
+        body=body,
     )
-    return FRAME.format(title=text.partition("\n")[0].lstrip("# "), links=links, body=body)
+
+
+def _title(name: str, language: str) -> str:
+    return source(name, language).read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+
+
+def _links(here: str, language: str) -> str:
+    pages = "".join(
+        f'<a href="{name}?lang={language}"{" aria-current=page" if name == here else ""}>'
+        f"{_title(name, language).partition(':')[0]}</a>"
+        for name in names()
+    )
+    others = (
+        f'<a href="?lang={code}" hreflang="{code}" lang="{code}">{own}</a>'
+        for code, own in LANGUAGES.items()
+        if code != language
+    )
+    return pages + "".join(others)

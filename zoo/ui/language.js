@@ -149,7 +149,10 @@
     if (input !== document.activeElement) input.value = input.value;
   };
   const lists = root => { if (root.nodeType !== 1) return; if (root.matches(LISTS)) list(root); root.querySelectorAll(LISTS).forEach(list); };
-  const switches = () => document.querySelectorAll('[data-language]').forEach(one => one.setAttribute('aria-pressed', String(one.dataset.language === language)));
+  const switches = () => {
+    document.querySelectorAll('[data-language]').forEach(one => one.setAttribute('aria-pressed', String(one.dataset.language === language)));
+    document.querySelectorAll('.tz-guide').forEach(one => one.setAttribute('href', one.getAttribute('href').replace(/\?.*|$/, `?lang=${language}`)));
+  };
   const watch = new MutationObserver(records => {
     for (const one of records) {
       if (one.type === 'characterData') { if (book && language === 'ko') each(one.target, put, name); }
