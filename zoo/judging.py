@@ -93,7 +93,7 @@ def _judged(features: Features, y: NDArray[np.int64], groups: NDArray[np.int64],
         "knn": float(neighbours.mean()),
         "knn_interval": left_out_interval(neighbours, y[few], groups[few]),
         "balanced_accuracy": float(np.mean([right[-1][y == label].mean() for label in np.unique(y)])),
-        "pretrained": None if logits is None else doubt(logits),
+        "pretrained": None if logits is None else doubt(logits, groups[few]),
         "right": right,
         "brier": float(errors.mean()),
         "joined": _joined(features, y, groups, errors) if scores and len(y) <= SCORED else None,
@@ -150,8 +150,8 @@ def _scores(features: Features, y: NDArray[np.int64]) -> dict[str, float | None]
     return found
 
 
-def doubt(logits: NDArray[np.float32]) -> dict[str, Any]:
-    """How unsure the pretrained head is of these pictures, each with its 95 % interval over them.
+def doubt(logits: NDArray[np.float32], groups: NDArray[np.int64]) -> dict[str, Any]:
+    """How unsure the pretrained head is of these pictures, each with its 95 % interval over their groups.
 
     ``entropy`` is that of its probabilities, 0 for certainty and 1 for none; ``energy`` is −ln Σ exp of its logits
     (Liu et al., NeurIPS 2020), the lower the more the pictures are like what it was trained on.
@@ -160,12 +160,11 @@ def doubt(logits: NDArray[np.float32]) -> dict[str, Any]:
     top = wide.max(axis=1)
     entropy = -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1) / np.log(p.shape[1])
     energy = -(top + np.log(np.exp(wide - top[:, None]).sum(axis=1)))
-    return {"classes": p.shape[1]} | _with_interval("entropy", entropy) | _with_interval("energy", energy)
-
-
-def _with_interval(name: str, values: NDArray[np.float64]) -> dict[str, Any]:
-    mean, error = float(values.mean()), float(1.96 * values.std() / np.sqrt(len(values)))
-    return {name: mean, f"{name}_interval": [mean - error, mean + error]}
+    told: dict[str, Any] = {"classes": p.shape[1]}
+    for name, values in (("entropy", entropy), ("energy", energy)):
+        mean, *ends = resample.mean_interval(values, groups)
+        told |= {name: mean, f"{name}_interval": ends}
+    return told
 
 
 def _keep(path: Path, found: dict[str, Any]) -> None:

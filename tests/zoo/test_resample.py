@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from zoo.judging import doubt
 from zoo.probe import Z, wilson
 from zoo.quadrant import place
 from zoo.resample import accuracies, at_once, balanced, behind, difference, gain_of_best, mid_p
@@ -120,3 +121,13 @@ def test_copies_of_one_backbone_widen_no_interval() -> None:
     right = np.random.default_rng(0).random(200) < 0.7
     assert at_once([right], np.arange(200)) == Z
     assert at_once([right] * 9, np.arange(200)) == pytest.approx(Z, abs=0.1)
+
+
+def test_copies_of_pictures_make_no_pretrained_head_surer() -> None:
+    logits = np.random.default_rng(0).normal(size=(60, 10)).astype(np.float32)
+    once = doubt(logits, np.arange(60))
+    copied = doubt(np.repeat(logits, 5, axis=0), np.repeat(np.arange(60), 5))
+    for name in ("entropy", "energy"):
+        assert copied[name] == pytest.approx(once[name])
+        assert copied[f"{name}_interval"] == pytest.approx(once[f"{name}_interval"])
+        assert once[f"{name}_interval"][0] < once[name] < once[f"{name}_interval"][1]
