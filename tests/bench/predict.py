@@ -3,9 +3,10 @@
     python tests/bench/predict.py [CLASSIFIER] [--home DIR] [--pictures N]
 
 Without CLASSIFIER a linear head is trained on the sample first. The measuring process opens the classifier as the page
-does (trainer.ui.shelf) and then asks, in turn and picture by picture, the classifier and the bare network in both
-engines, whose input was prepared before. Bare is the network up to its probabilities: no resizing, no gate, no answer
-put into words. Prints one JSON document; ``ratio`` is of medians, and ``torch`` says whether torch was ever imported.
+does (trainer.ui.shelf) and then asks, in turns of all pictures, the classifier and the bare network in both engines,
+whose input was prepared before: a page has one engine, and from picture to picture the threads of several would wait
+for each other. Bare is the network up to its probabilities: no resizing, no gate, no answer put into words. Prints one
+JSON document; ``ratio`` is of medians, and ``torch`` says whether torch was ever imported.
 """
 
 from __future__ import annotations
@@ -69,10 +70,10 @@ def measured(folder: Path, home: Path, count: int) -> dict[str, Any]:
         ways[engine] = (served.opened(network, engine, settings.threads), ready)
     took: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(ROUNDS + 1):
-        for index in range(len(files)):
-            for name, (call, given) in ways.items():
+        for name, (call, given) in ways.items():
+            for each in given:
                 begun = time.perf_counter()
-                call(given[index])
+                call(each)
                 if turn:  # the first round warms up
                     took[name].append(1000 * (time.perf_counter() - begun))
     ms = {name: {"p50": float(np.median(row)), "p95": float(np.quantile(row, 0.95))} for name, row in took.items()}
