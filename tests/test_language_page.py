@@ -57,8 +57,19 @@ def test_no_english_sentence_is_left_in_korean_and_the_way_back_is_one_key(
         assert someone.page.get_attribute("html", "lang") == "ko"
         assert not re.search("[가-힣]", " ".join(someone.page.evaluate(READ)))  # what Gradio reads of them is English
 
+        assert someone.page.get_attribute(".tz-guide", "href") == "guide/data?lang=ko"
+        with someone.page.context.new_page() as guide:
+            guide.goto(f"{page.url.rstrip('/')}/guide/train")  # asks for no language: it is the one that was chosen
+            guide.wait_for_url("**/guide/train?lang=ko")
+            assert guide.get_attribute("html", "lang") == "ko"
+            assert "전략" in guide.inner_text("main")
+            guide.click("[hreflang=en]")
+            guide.wait_for_url("**/guide/train?lang=en")
+            assert "Strategies" in guide.inner_text("main")
+
         someone.keys("css=[data-language=en]")
         someone.sees("[data-language=en][aria-pressed=true]")
+        assert someone.page.get_attribute(".tz-guide", "href") == "guide/data?lang=en"
         someone.sees("button:has-text('Compare backbones')")
         assert not re.search(r"[가-힣]", someone.page.inner_text("body").replace("한국어", ""))
         someone.follows(page.url, "[data-language=en][aria-pressed=true]")  # the choice is remembered
