@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,15 @@ from zoo import sources
 from zoo.backbone import Card
 from zoo.dataset import Dataset, split
 from zoo.errors import BadPlan
-from zoo.features import Extractor
+from zoo.features import Extractor, kept_in
 from zoo.runtime import Runtime
 from zoo.settings import Settings
 from zoo.store import Store
 
 START = cost.START
 FITTED = ("linear_head", "earlier_layer")  # by a formula, in one process, without steps
+COUNTS = 64  # answers that ``COUNTED`` holds: a form asks the same for every change of a field
+COUNTED: dict[tuple[Card, str, Path], tuple[int, int]] = {}
 MS_A_GMAC = 25.0  # one core's milliseconds for a billion multiply-adds, where nothing was measured yet
 
 
@@ -87,12 +88,22 @@ def suggest(comparison: Mapping[str, Any] | None, dataset: Dataset, settings: Se
 
 
 def _measured_alike(row: Mapping[str, Any], plan: Plan) -> Mapping[str, Any]:
-    """What was measured of the features that ``plan`` reads: the taps it names, the best earlier one, or the last."""
+    """What was measured of the features that ``plan`` reads: the taps it names, the best earlier one, or the last.
+
+    Of taps that were not read together, the best of them stands for all.
+    """
     if plan.strategy != "earlier_layer" or not row["taps"][:-1]:
         return row
     joined = [row["joined"]["tap"]] if row.get("joined") else []
-    known = {tap["name"]: tap for tap in (*row["taps"], *joined)}
-    return dict(known.get(plan.taps) or max(row["taps"][:-1], key=lambda tap: float(tap["accuracy"])))
+    named = _names(plan.taps)
+    measured = {_names(tap["name"]): tap for tap in (*row["taps"], *joined)}
+    alone = [tap for names, tap in measured.items() if names < named] or row["taps"][:-1]
+    return dict(measured.get(named) or max(alone, key=lambda tap: float(tap["accuracy"])))
+
+
+def _names(taps: str) -> frozenset[str]:
+    """The taps that a plan or a comparison writes with commas between, in whatever order."""
+    return frozenset(name.strip() for name in taps.split(",") if name.strip())
 
 
 def foretold(
@@ -108,19 +119,22 @@ def foretold(
         every=len(dataset),
         train=len(parts.of("train")),
         select=len(parts.of("select")),
-        known=_known(
-            card, dataset.id, settings, _changed(Extractor(card, dataset, store, settings, fresh=True).folder)
-        ),
+        known=_known(card, dataset, store, settings),
         exported=Runtime(store, settings).file(card) is not None,
     )
     return cost.cost(plan, card, sizes, speed, anatomy.known(card, settings), scale)
 
 
-@lru_cache(maxsize=64)
-def _known(card: Card, dataset: str, settings: Settings, _changed: int) -> int:
-    """Of how many pictures of ``dataset`` the features are known, as long as no more are written."""
-    store = Store(settings.home)
-    return Extractor(card, Dataset.load(store, dataset), store, settings).known
+def _known(card: Card, dataset: Dataset, store: Store, settings: Settings) -> int:
+    """Of how many pictures of ``dataset`` the features are known; counted anew once more of them are written."""
+    asked, now = (card, dataset.id, store.root), _changed(kept_in(card, store))
+    when, found = COUNTED.get(asked, (None, 0))
+    if when != now:
+        found = Extractor(card, dataset, store, settings).known
+        if len(COUNTED) >= COUNTS:
+            COUNTED.clear()
+        COUNTED[asked] = now, found
+    return found
 
 
 def _changed(folder: Path) -> int:

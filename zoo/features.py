@@ -76,6 +76,12 @@ class Features:
         return np.asarray(self.head[rows] @ weight.T + bias)
 
 
+def kept_in(card: Card, store: Store) -> Path:
+    """The folder of what is known of a network's features, whatever the dataset."""
+    facts = [LAYOUT, card.revision, asdict(card.preprocessing), card.taps]
+    return store.features / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
+
+
 class Extractor:
     """The features of one dataset's pictures by one backbone, which is loaded when a picture is new to it.
 
@@ -98,7 +104,7 @@ class Extractor:
         self.seconds = 0.0
         self.written = 0
         self.left = inf
-        self._shas = [item.sha for item in dataset.items]
+        self._shas = list(dataset.held.texts("sha"))
         self._dataset = dataset
         self._store = store
         self._settings = settings
@@ -249,9 +255,7 @@ class Extractor:
     @property
     def folder(self) -> Path:
         """Where the features of this card's network are kept, whatever the dataset."""
-        card = self.card
-        facts = [LAYOUT, card.revision, asdict(card.preprocessing), card.taps]
-        return self._store.features / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
+        return kept_in(self.card, self._store)
 
     def _write(self, shas: list[str], taps: list[NDArray[np.float32]]) -> None:
         """Keep one shard: a folder with the hashes, a file for each tap, and the timings."""

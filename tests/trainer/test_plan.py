@@ -18,6 +18,21 @@ from zoo.store import Store
 GOOD: dict[str, Any] = {"dataset": "d", "backbone": "embedded/tf_efficientnet_lite0"}
 
 
+def test_a_forecast_is_of_the_taps_that_a_plan_names_however_it_writes_them(
+    picture_folder: PictureFolder, store: Store, settings: Settings
+) -> None:
+    dataset = intake(picture_folder(2, 6), store, settings)
+    (store.datasets / f"{dataset.id}.jsonl").unlink()  # what is at hand is not read again
+    shares = {"a": 3.0, "b": 6.0, "c": 5.0, "d": 8.0}
+    read = [{"name": name, "accuracy": share, "interval": [share] * 2} for name, share in shares.items()]
+    joined = {"tap": {"name": "b, c, d", "accuracy": 9.0, "interval": [9.0, 9.0]}}
+    row = {"id": "embedded/tf_efficientnet_lite0", "ms_per_picture": 10.0, "accuracy": 8.0, "interval": [8.0, 8.0]}
+    comparison = {"backbones": [row | {"taps": read, "joined": joined}]}
+    for taps, expected in (("d,c , b", 9.0), (" c", 5.0), ("c,a", 5.0), ("d", 8.0), ("", 6.0)):
+        plan = suggest(comparison, dataset, settings, strategy="earlier_layer", taps=taps)
+        assert plan.predicted_accuracy == expected, taps
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"epochs": 0}, {"epochs": 10**9}, {"learning_rate": float("nan")}, {"batch": -1}, {"optimizer": "lion"},
