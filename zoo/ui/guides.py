@@ -29,7 +29,7 @@ FRAME = """<!doctype html><html lang="{language}"><head>
   --wash: light-dark(#efebe2, #222a26); }}
 body {{ margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.6 -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif; }}
-nav, main {{ max-width: 72ch; margin: 0 auto; padding: 0 20px; }}
+nav, main {{ max-width: 640px; margin: 0 auto; padding: 0 20px; }}
 nav {{ padding-top: 20px; display: flex; flex-wrap: wrap; gap: 4px 18px; font-size: 14.5px; }}
 main {{ padding-bottom: 64px; }} h1 {{ font-size: 28px; line-height: 1.2; }} h2 {{ font-size: 20px; margin-top: 2em; }}
 a {{ color: var(--main); }} a[aria-current] {{ color: var(--ink); font-weight: 600; text-decoration: none; }}
@@ -38,7 +38,7 @@ code {{ font-family: ui-monospace, Menlo, Consolas, "Liberation Mono", monospace
 .table {{ overflow-x: auto; }} table {{ border-collapse: collapse; }}
 th, td {{ text-align: left; vertical-align: top; padding: 7px 14px 7px 0; border-bottom: 1px solid var(--line); }}
 :lang(ko) :is(nav, main) {{ word-break: keep-all; overflow-wrap: break-word; }} nav [hreflang] {{ margin-left: auto; }}
-:lang(ko) :is(th, td:first-child) {{ min-width: 6em; }}
+:lang(ko) :is(th, td:first-child) {{ min-width: 6em; }} :lang(ko) em {{ font-style: normal; font-weight: 600; }}
 </style></head><body>
 <nav aria-label="{guide}"><a href="..">Transfer Zoo</a>{links}</nav><main>{body}</main></body></html>"""
 
