@@ -43,7 +43,8 @@ EXACT = 2e9  # bytes that activations at a cut may take in single precision
 class Sizes:
     """How many pictures there are in all, to train on, to select by, and of how many the features are known.
 
-    ``exported`` says whether a quicker engine has the network already.
+    ``exported`` says whether a quicker engine has the network already, ``sets`` which taps a head is fitted to, set by
+    set; none for the last tap alone.
     """
 
     every: int
@@ -51,6 +52,7 @@ class Sizes:
     select: int
     known: int = 0
     exported: bool = True
+    sets: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +83,10 @@ def cost(plan: Plan, card: Card, sizes: Sizes, speed: Speed, anatomy: Anatomy, s
     written = new * _features(card) * 4 / MB
     whole = card.params * 1e6 * 4 / MB
     judged_mb = (card.dim**2 * 4 + sizes.every * card.dim * 2) / MB  # the gate, and what was said of each picture
-    fitted = _head(sizes.train + sizes.select, card.dim)
+    wide = [sum(_width(card, tap) for tap in taps) for taps in sizes.sets] or [card.dim]
+    fitted = sum(_head(sizes.train + sizes.select, columns) for columns in wide)
     if plan.strategy in ("linear_head", "earlier_layer"):
-        room = BASE_MB + FITTED_MB + whole + 6 * (sizes.train + sizes.select) * card.dim * 8 / MB + passing
+        room = BASE_MB + FITTED_MB + whole + 6 * (sizes.train + sizes.select) * max(wide) * 8 / MB + passing
         last = plan.strategy == "linear_head"
         disk = written + (whole + judged_mb if last else EARLIER * whole)
         return Cost(seconds=START + seen + fitted, memory_mb=room, disk_mb=disk)
@@ -133,6 +136,12 @@ def share_of_weights(share: float) -> float:
 def _features(card: Card) -> int:
     """How many numbers are kept of a picture, of all taps."""
     return len(card.taps) * card.dim if card.family in TRANSFORMERS else 2 * card.dim
+
+
+def _width(card: Card, tap: int) -> int:
+    """About how many of them are a tap's."""
+    last = len(card.taps) - 1
+    return card.dim if tap == last else (_features(card) - card.dim) // last
 
 
 def _head(rows: int, columns: int) -> float:

@@ -11,6 +11,7 @@ from trainer.engines import engines
 from trainer.fitting import fitting
 from trainer.plan import Plan
 from trainer.strategies import strategy as named
+from trainer.strategies.earlier_layer import asked, sets_worth
 from zoo import sources
 from zoo.backbone import Card
 from zoo.dataset import Dataset, split
@@ -121,19 +122,31 @@ def foretold(
         select=len(parts.of("select")),
         known=_known(card, dataset, store, settings),
         exported=Runtime(store, settings).file(card) is not None,
+        sets=_read(plan, card, row, len(parts.of("train", "select"))),
     )
     return cost.cost(plan, card, sizes, speed, anatomy.known(card, settings), scale)
 
 
+def _read(plan: Plan, card: Card, row: Mapping[str, Any] | None, pictures: int) -> tuple[tuple[int, ...], ...]:
+    """The sets of taps that ``plan`` fits heads to, one after the other; none where it is the last alone."""
+    if plan.strategy != "earlier_layer":
+        return ()
+    earlier = len(card.taps) - 1
+    measured = [float(tap["accuracy"]) for tap in (row or {}).get("taps", ())[:-1]]
+    if not measured or len(measured) != earlier:
+        measured = [float(tap == earlier - 1) for tap in range(earlier)]  # the deepest is the best most often
+    return tuple(asked(plan.taps, card.taps) or (sets_worth(measured, pictures) if earlier else ()))
+
+
 def _known(card: Card, dataset: Dataset, store: Store, settings: Settings) -> int:
     """Of how many pictures of ``dataset`` the features are known; counted anew once more of them are written."""
-    asked, now = (card, dataset.id, store.root), _changed(kept_in(card, store))
-    when, found = COUNTED.get(asked, (None, 0))
+    key, now = (card, dataset.id, store.root), _changed(kept_in(card, store))
+    when, found = COUNTED.get(key, (None, 0))
     if when != now:
         found = Extractor(card, dataset, store, settings).known
         if len(COUNTED) >= COUNTS:
             COUNTED.clear()
-        COUNTED[asked] = now, found
+        COUNTED[key] = now, found
     return found
 
 

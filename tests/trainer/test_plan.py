@@ -23,14 +23,22 @@ def test_a_forecast_is_of_the_taps_that_a_plan_names_however_it_writes_them(
 ) -> None:
     dataset = intake(picture_folder(2, 6), store, settings)
     (store.datasets / f"{dataset.id}.jsonl").unlink()  # what is at hand is not read again
-    shares = {"a": 3.0, "b": 6.0, "c": 5.0, "d": 8.0}
+    shares = {"blocks.4": 3.0, "blocks.5": 6.0, "blocks.6": 5.0, "head": 8.0}
     read = [{"name": name, "accuracy": share, "interval": [share] * 2} for name, share in shares.items()]
-    joined = {"tap": {"name": "b, c, d", "accuracy": 9.0, "interval": [9.0, 9.0]}}
+    joined = {"tap": {"name": "blocks.5, blocks.6, head", "accuracy": 9.0, "interval": [9.0, 9.0]}}
     row = {"id": "embedded/tf_efficientnet_lite0", "ms_per_picture": 10.0, "accuracy": 8.0, "interval": [8.0, 8.0]}
     comparison = {"backbones": [row | {"taps": read, "joined": joined}]}
-    for taps, expected in (("d,c , b", 9.0), (" c", 5.0), ("c,a", 5.0), ("d", 8.0), ("", 6.0)):
+    for taps, expected in (
+        ("head,blocks.6 , blocks.5", 9.0),
+        (" blocks.6", 5.0),
+        ("blocks.6,blocks.4", 5.0),
+        ("head", 8.0),
+        ("", 6.0),
+    ):
         plan = suggest(comparison, dataset, settings, strategy="earlier_layer", taps=taps)
         assert plan.predicted_accuracy == expected, taps
+    with pytest.raises(BadPlan, match="no tap"):
+        suggest(comparison, dataset, settings, strategy="earlier_layer", taps="blocks.66")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ the last, earlier ones often add to it on pictures that are alike too (Evci et a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -101,9 +101,13 @@ def worth_trying(
     earlier = len(features.taps) - 1
     if not earlier:
         raise BadPlan("This backbone is read at its last layer only.", "Choose the strategy linear_head.")
-    right = [ridge(tap[rows], y, groups).accuracy for tap in features.taps[:earlier]]
-    best = int(np.argmax(right))
-    error = float(np.sqrt(right[best] * (1 - right[best]) / len(rows)))
+    return sets_worth([ridge(tap[rows], y, groups).accuracy for tap in features.taps[:earlier]], len(rows))
+
+
+def sets_worth(right: Sequence[float], pictures: int) -> list[tuple[int, ...]]:
+    """The sets of ``worth_trying``, by the probe's accuracy on ``pictures`` at each tap but the last."""
+    earlier, best = len(right), int(np.argmax(right))
+    error = float(np.sqrt(right[best] * (1 - right[best]) / pictures))
     first = next(index for index, share in enumerate(right) if share >= right[best] - error)
     deepest = max(best, min(2, earlier - 1))
     spread = tuple(sorted({deepest // 3, 2 * deepest // 3, deepest}))
