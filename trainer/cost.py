@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trainer.anatomy import Anatomy
-from trainer.plan import Plan
+from trainer.plan import MB, Plan
 from trainer.recipes import TRANSFORMERS
 from zoo.backbone import Card
 
@@ -25,16 +25,15 @@ VIEWED = 0.002  # the same for a view that is kept
 HEAD = 4e-9  # seconds a row, a column and a dimension of the smaller of the two, for all candidates of a head
 TRIALS = 5  # networks looked at on the way from the probe to the end
 SAMPLE = 256  # training pictures that are judged beside the held-out ones
-BASE_MB = 850.0  # a worker with its libraries
-FITTED_MB = 100.0  # and those of fitting
-SHOWN_MB = 64.0  # of decoded pictures, at most, that are mapped at once
-MAPPED_MB = 1000.0  # of kept activations, likewise: the system takes them back where others need the memory
+BASE_MB = 890.0  # a worker with its libraries
+FITTED_MB = 105.0  # and those of fitting
+SHOWN_MB = 67.0  # of decoded pictures, at most, that are mapped at once
+MAPPED_MB = 1050.0  # of kept activations, likewise: the system takes them back where others need the memory
 COPIES = (
     7  # of the weights that learn: themselves, gradients, momentum, average, start, best, a checkpoint being written
 )
 LIVE = 0.95  # numbers kept for a number that a layer gives: some are overwritten in place
 PASSING = 2.5  # pictures' worth of all layers that a frozen pass of a batch has in memory at once
-MB = 2**20
 EARLIER = 0.9  # of a network's weights up to an earlier tap in use
 EXACT = 2e9  # bytes that activations at a cut may take in single precision
 
@@ -65,7 +64,7 @@ class Speed:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Wall seconds, peak memory and what is written, in MiB."""
+    """Wall seconds, peak memory and what is written, in megabytes."""
 
     seconds: float
     memory_mb: float

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from trainer.events_log import EventLog, Tail
-from trainer.plan import Plan
+from trainer.plan import MB, Plan
 from trainer.processes import Process
 from zoo.errors import BadPlan
 from zoo.store import read_json, write_json
@@ -234,12 +234,12 @@ class RunFolder:
         (self.path / "README.txt").write_text(README, encoding="utf-8")
 
     def disk_mb(self) -> float:
-        """What it takes on the disk now, in MiB."""
+        """What it takes on the disk now, in megabytes."""
         sizes = 0
         for path in self.path.rglob("*"):
             with contextlib.suppress(OSError):
                 sizes += path.lstat().st_size
-        return sizes / 2**20
+        return sizes / MB
 
     def sweep(self) -> None:
         """Remove what writers that were killed left half written; the caller holds the lock "runs"."""

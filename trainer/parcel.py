@@ -15,6 +15,7 @@ from trainer import onefile, served
 from trainer.card import passport
 from trainer.certificate import TOLERANCE, asked, compared, truth
 from trainer.classifier import Classifier
+from trainer.plan import MB
 from trainer.proof import Order
 from zoo.decode import encode_jpeg, read_picture, shrink
 from zoo.errors import BadExport
@@ -133,4 +134,4 @@ def result(folder: Path, parity: dict[str, Any], **more: Any) -> dict[str, Any]:
     """What ``python -m trainer export`` prints."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     size = sum(path.stat().st_size for path in files)
-    return {"files": [str(path) for path in files], "parity": parity, "size_mb": round(size / 1e6, 2)} | more
+    return {"files": [str(path) for path in files], "parity": parity, "size_mb": round(size / MB, 2)} | more

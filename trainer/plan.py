@@ -8,6 +8,7 @@ from typing import Any
 
 from zoo.errors import BadPlan
 
+MB = 1_000_000  # bytes of a megabyte in every figure whose name ends in ``_mb``
 PRECISIONS = ("auto", "no", "bf16", "fp16")
 OPTIMIZERS = ("sgd", "adamw")
 FRAMINGS = ("crop", "squash")
@@ -56,7 +57,8 @@ class Plan:
         predicted_accuracy, predicted_seconds: what the studio expected before the start; ``predicted_low`` to
             ``predicted_high`` is the accuracy's 95 % interval.
         predicted_scale: what the seconds were multiplied by, as earlier runs on this machine had it.
-        predicted_memory_mb, predicted_disk_mb: peak memory, and what is kept on the disk, foretold likewise.
+        predicted_memory_mb, predicted_disk_mb: peak memory, and what is kept on the disk, foretold likewise, in
+            megabytes.
     """
 
     dataset: str

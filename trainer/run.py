@@ -34,7 +34,7 @@ class Run:
         test: what ``Finished`` said of the test part.
         seconds: what a finished run took, as the worker measured it.
         peak_rss_mb, peak_gpu_mb, disk_mb: the most memory it took, and what it keeps on the disk at its end, caches
-            included, in MiB.
+            included, in megabytes, of a million bytes as everywhere.
         eta_seconds: what is left as its pace has it, None where that cannot be told.
         priority: who of the waiting goes first: the higher.
         note: a person's words.
@@ -122,7 +122,7 @@ class Run:
 
     @property
     def predicted(self) -> dict[str, float | None]:
-        """What was told before the start: seconds, MiB at the peak, MiB on the disk, accuracy."""
+        """What was told before the start: seconds, megabytes at the peak and on the disk, accuracy."""
         names = ("seconds", "memory_mb", "disk_mb", "accuracy")
         return {name: getattr(self.plan, f"predicted_{name}", None) for name in names}
 

@@ -26,6 +26,7 @@ from trainer.head import softmax
 from trainer.job import Job, Trained
 from trainer.networks import logits, soften
 from trainer.novelty import Gate, fit_gate
+from trainer.plan import MB
 from trainer.results import promises
 from trainer.strategies import strategy
 from zoo.dataset import PARTS, Part
@@ -111,7 +112,7 @@ def _finish(job: Job, trained: Trained, begun: float) -> Finished:
         forward_seconds=trained.forward_seconds,
         peak_rss_mb=_peak_rss_mb(),
         peak_gpu_mb=_peak_gpu_mb(),
-        disk_mb=RunFolder(job.folder).disk_mb() + (trained.kept_bytes + job.extractor.written) / 2**20,
+        disk_mb=RunFolder(job.folder).disk_mb() + (trained.kept_bytes + job.extractor.written) / MB,
     )
 
 
@@ -153,9 +154,9 @@ def _peak_gpu_mb() -> float | None:
     """The most that tensors took of the graphics card; None without one."""
     import torch
 
-    return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else None
+    return torch.cuda.max_memory_allocated() / MB if torch.cuda.is_initialized() else None
 
 
 def _peak_rss_mb() -> float:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    return peak * (1 if sys.platform == "darwin" else 1024) / MB

@@ -1,9 +1,18 @@
 import math
 from itertools import pairwise
+from pathlib import Path
 
+import pytest
+
+from trainer.anatomy import EMBEDDED
+from trainer.cost import Sizes, Speed, cost
 from trainer.events import Epoch, Event, Failed, Finished, Progress, Started, Step, Stopped
+from trainer.folder import RunFolder
+from trainer.parcel import result
 from trainer.plan import Plan
 from trainer.run import POINTS, Run, replay
+from trainer.ui.contrast_view import megabytes
+from zoo.backbone import Card, Preprocessing
 
 BLANK = Run(id="r", plan=Plan(dataset="d", backbone="a/b", predicted_seconds=60.0))
 
@@ -40,6 +49,20 @@ def test_a_finished_run_says_how_often_it_was_right() -> None:
     assert (run.started, run.ended, run.seconds) == (1000, 1001, 9)
     assert not run.active
     assert not run.resumable
+
+
+def test_a_megabyte_is_a_million_bytes_in_what_is_foretold_measured_and_taken_away(tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_bytes(bytes(3_000_000))
+    assert RunFolder(tmp_path).disk_mb() == 3.0
+    assert result(tmp_path, {})["size_mb"] == 3.0
+    card = Card(
+        id="a/b", family="x", dim=8, taps=("head",), params=25, gmacs=1, licence="mit", ready="cached",
+        preprocessing=Preprocessing(size=64),
+    )  # fmt: skip
+    plan, sizes = Plan(dataset="d", backbone="a/b"), Sizes(every=9, train=9, select=9, known=9)
+    told = cost(plan, card, sizes, Speed(frozen=1, torch=1), next(iter(EMBEDDED.values())))
+    assert told.disk_mb == pytest.approx(100, abs=0.01)  # 25 million weights of four bytes
+    assert megabytes(2100.0) == "2.1 GB"
 
 
 def test_a_run_that_fails_keeps_what_it_learned() -> None:

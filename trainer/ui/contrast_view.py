@@ -147,8 +147,8 @@ def _spent(run: dict[str, Any], name: str) -> str:
 
 
 def megabytes(size: float) -> str:
-    """A size in MiB as a person would say it."""
-    return f"{size / 1024:.1f} GB" if size >= 1000 else f"{size:.0f} MB"
+    """A size in megabytes as a person would say it."""
+    return f"{size / 1000:.1f} GB" if size >= 1000 else f"{size:.0f} MB"
 
 
 def _confusion(value: dict[str, Any], names: tuple[str, str]) -> str:
