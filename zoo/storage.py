@@ -7,6 +7,7 @@ none of them is in the address, so that it can be told.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,8 @@ from urllib.parse import urlsplit
 from zoo.errors import BadPlan
 
 WHOLE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}  # a file there is whole or absent
+TIMES = {"mtime", "modified", "modify", "lastmodified", "modificationtime", "updated"}  # as S3, WebDAV, FTP… spell it
+CHANGING = (*sorted(TIMES), "etag", "generation", "versionid", "unique", "created")
 REMEDY = "See STUDIO_CLUSTER_STORAGE: every machine has to reach it, with credentials of its own."
 
 
@@ -61,7 +64,7 @@ class Storage:
         with suppress(FileNotFoundError):
             found = self.fs.find(self.root, detail=True)
             names = {path: path[len(self.root) :].lstrip("/") for path in found}
-            return {name: _mark(found[path]) for path, name in names.items() if not hidden(name)}
+            return {name: _mark(self.fs, found[path]) for path, name in names.items() if not hidden(name)}
         return {}
 
     def read(self, name: str, start: int = 0) -> bytes | None:
@@ -137,6 +140,11 @@ def hidden(name: str) -> bool:
     return any(part.startswith(".") for part in PurePosixPath(name).parts)
 
 
-def _mark(about: dict[str, Any]) -> str:
-    facts = (about.get(name) for name in ("size", "ETag", "etag", "mtime", "LastModified", "created", "updated"))
-    return " ".join(map(str, facts))
+def _mark(fs: Any, about: dict[str, Any]) -> str:
+    """What ``fs`` tells of a file that is another once it is written again; each kind has words of its own."""
+    said = {re.sub(r"[^a-z0-9]", "", key.lower()): value for key, value in about.items()}
+    facts = [str(said[name]) for name in ("size", *CHANGING) if said.get(name) is not None]
+    if not TIMES & said.keys():
+        with suppress(NotImplementedError):
+            facts.append(str(fs.modified(about["name"])))
+    return " ".join(facts)

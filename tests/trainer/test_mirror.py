@@ -6,8 +6,10 @@ import secrets
 import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from tests.trainer.conftest import small_plan, until
 from trainer import mirror, runs
@@ -72,6 +74,24 @@ def test_a_run_is_told_and_brought_home_and_hears_of_a_stop(
     other.start()
     with pytest.raises(Gone):
         until(other.asked)
+
+
+@pytest.mark.parametrize("word", ["mtime", "LastModified", "last_modified", "modified", "modify", "etag", ""])
+def test_a_file_written_again_is_seen_whatever_a_storage_calls_its_time(word: str) -> None:
+    class Spelling(MemoryFileSystem):  # type: ignore[misc]
+        """Tells nothing of when a file was made, and when it was changed by ``word``, or only if asked for that."""
+
+        def find(self, path: str, **more: Any) -> dict[str, dict[str, Any]]:
+            found = {name: {**about, "created": None} for name, about in super().find(path, **more).items()}
+            return {name: about | ({word: self.modified(name)} if word else {}) for name, about in found.items()}
+
+    storage = Storage(Spelling(skip_instance_cache=True), f"/{secrets.token_hex(4)}")
+    storage.write("weights", b"one")
+    before = storage.files()["weights"]
+    assert storage.files()["weights"] == before
+    storage.write("weights", b"two")
+    assert storage.files()["weights"] != before
+    assert storage.read("weights", 99) == b""
 
 
 def test_a_run_deleted_for_good_is_gone_from_the_storage_too_as_soon_as_that_answers(
