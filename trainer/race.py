@@ -115,7 +115,8 @@ def race(
     """Run ``plans`` against each other; yield the arms, best first, and the verdict so far after every heat.
 
     Args:
-        budget: wall seconds that it may take; each arm's first heat is run even so while any are left. None for no end.
+        budget: wall seconds that it may take; each arm's first heat is run even so while any are left, and the first
+            of the arms that can run is judged in any case. None for no end.
 
     Raises:
         Interrupted: a person stopped it; heats that were run are kept.
@@ -133,7 +134,8 @@ def race(
             for place, arm in enumerate(arms):
                 if arm.dropped_at is not None:
                     continue
-                if not fits(arm.seconds) and place:
+                leads = all(one.dropped_at is not None for one in arms[:place])
+                if not fits(arm.seconds) and not leads:
                     arms[place] = replace(arm, dropped_at=rung, why=NO_TIME)
                     continue
                 told(arm.strategy, done, planned)
@@ -146,7 +148,8 @@ def race(
                     if not any(one.dropped_at is None for one in arms):
                         raise
                 done += len(RATES) if rung == 0 else 1
-                yield _ranked(arms), verdict(arms, course.groups)
+                if any(one.judged.any() for one in arms):  # the first may fail, and leave the race to others
+                    yield _ranked(arms), verdict(arms, course.groups)
         arms = _thinned(arms, rung, course.groups) if rung + 1 < len(RUNGS) else arms
         if sum(one.dropped_at is None for one in arms) < 2:
             break

@@ -136,6 +136,11 @@ def test_a_race_judges_every_arm_on_the_same_pictures_and_never_on_the_test_part
     assert hasty["linear_head"].judged.any(), "the cheapest is judged once, however little time there is"
     assert not hasty["full"].judged.any()
     assert hasty["full"].why == "the budget had no time left for it"
+    monkeypatch.undo()
+    unable = replace(plans[0], strategy="earlier_layer", taps="no such tap")
+    left, found = list(race([unable, *plans], course, budget=1e-6))[-1]
+    assert found.winner == "linear_head", "of those that can run, the cheapest"
+    assert {one.strategy for one in left if one.judged.any()} == {"linear_head"}
 
 
 def test_a_stopped_race_keeps_what_it_ran(course: Course, plans: list[Plan]) -> None:
