@@ -22,7 +22,9 @@ LEARNING = 4.0  # a forward and a backward pass, in forward passes
 BEHIND = 3.3  # the same behind a cut, where activations are small
 PREPARED = 0.003  # seconds to cut, scale and mirror a picture for training, beside another core's work
 VIEWED = 0.002  # the same for a view that is kept
+FITTED = 0.35  # seconds to load what fits heads
 HEAD = 4e-9  # seconds a row, a column and a dimension of the smaller of the two, for all candidates of a head
+A_HEAD = 0.15  # seconds more for each head
 TRIALS = 5  # networks looked at on the way from the probe to the end
 SAMPLE = 256  # training pictures that are judged beside the held-out ones
 BASE_MB = 890.0  # a worker with its libraries
@@ -83,7 +85,7 @@ def cost(plan: Plan, card: Card, sizes: Sizes, speed: Speed, anatomy: Anatomy, s
     whole = card.params * 1e6 * 4 / MB
     judged_mb = (card.dim**2 * 4 + sizes.every * card.dim * 2) / MB  # the gate, and what was said of each picture
     wide = [sum(_width(card, tap) for tap in taps) for taps in sizes.sets] or [card.dim]
-    fitted = sum(_head(sizes.train + sizes.select, columns) for columns in wide)
+    fitted = FITTED + sum(_head(sizes.train + sizes.select, columns) for columns in wide)
     if plan.strategy in ("linear_head", "earlier_layer"):
         room = BASE_MB + FITTED_MB + whole + 6 * (sizes.train + sizes.select) * max(wide) * 8 / MB + passing
         last = plan.strategy == "linear_head"
@@ -144,7 +146,7 @@ def _width(card: Card, tap: int) -> int:
 
 
 def _head(rows: int, columns: int) -> float:
-    return 0.5 + HEAD * rows * columns * min(rows, columns)
+    return A_HEAD + HEAD * rows * columns * min(rows, columns)
 
 
 def _cut(plan: Plan, card: Card, anatomy: Anatomy) -> int | None:

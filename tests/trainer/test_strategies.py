@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from trainer.anatomy import EMBEDDED
-from trainer.cost import Sizes, Speed, cost
+from trainer.cost import A_HEAD, Sizes, Speed, cost
 from trainer.events import Finished, Started
 from trainer.exports.folder import EXPORT
 from trainer.folder import RunFolder
@@ -218,7 +218,7 @@ def test_each_strategy_has_a_recipe_and_costs_what_it_trains(data: Dataset, sett
     assert told.predicted_disk_mb
     heads = [suggest(None, data, settings, strategy="earlier_layer", taps=taps) for taps in ("blocks.3", "")]
     one, four = (plan.predicted_seconds or 0 for plan in heads)
-    assert four - one > 3 * 0.5, "each set of taps that it tries has a head fitted to it"
+    assert four - one > 3 * A_HEAD, "each set of taps that it tries has a head fitted to it"
 
 
 def test_seconds_foretold_learn_from_what_runs_took_here(data: Dataset, settings: Settings, store: Store) -> None:
