@@ -68,22 +68,18 @@ def mid_p(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return float(min(1.0, 2 * chance.sum() - chance[-1]))
 
 
-def behind(right: NDArray[np.bool_], shares: NDArray[np.float64], level: float = 0.05) -> NDArray[np.bool_]:
-    """(B,) whether each classifier is surely behind the first; the others tie with it.
+def behind(chances: NDArray[np.float64], shares: NDArray[np.float64], level: float = 0.05) -> NDArray[np.bool_]:
+    """(B,) whether each classifier is surely behind the first, which is the best; the others tie with it.
 
     Both must say so: the paired resamples, which know groups, and the exact test, which stays honest where few
     pictures tell two classifiers apart.
 
     Args:
-        right: (B, N), the best first.
+        chances: (B,) ``mid_p`` of each against the first.
         shares: (R, B) as ``accuracies`` gives them.
     """
-    return np.array(
-        [
-            difference(shares[:, index], shares[:, 0])[1] < 0 and mid_p(row, right[0]) < level
-            for index, row in enumerate(right)
-        ]
-    )
+    ends = [difference(shares[:, index], shares[:, 0])[1] for index in range(len(chances))]
+    return (np.array(ends) < 0) & (chances < level)
 
 
 def at_once(rights: Sequence[NDArray[np.bool_]], groups: NDArray[np.int64], seed: int = 0) -> float:

@@ -94,7 +94,7 @@ def _against_best(finalists: list[ProbeReport], y: Ints, groups: Ints, seed: int
 
 def _ties(finalists: list[ProbeReport], shares: NDArray[np.float64]) -> list[ProbeReport]:
     """Those that are not surely behind the best, the fastest first."""
-    sure = behind(np.stack([one.right[-1] for one in finalists]), shares)
+    sure = behind(np.array([(one.versus_best or {"mid_p": 1.0})["mid_p"] for one in finalists]), shares)
     near = (one for one, late in zip(finalists, sure, strict=True) if not late)
     return sorted(near, key=lambda one: one.ms_per_picture)
 
