@@ -34,18 +34,21 @@ SEEN = 4  # pictures by which a node's features are held against the first machi
 
 @dataclass(frozen=True)
 class Proof:
-    """Prepared pictures, and what the first machine makes of them."""
+    """Prepared pictures, and what the first machine makes of them.
+
+    Attributes:
+        key: differs where the pictures or the answers do; found once, as every shard asks for it.
+    """
 
     batch: NDArray[np.generic]
     taps: list[NDArray[np.float32]]
+    key: str = field(init=False)
 
-    @property
-    def key(self) -> str:
-        """Differs where the pictures or the answers do."""
+    def __post_init__(self) -> None:
         digest = hashlib.sha256(self.batch.tobytes())
         for tap in self.taps:
             digest.update(tap.tobytes())
-        return digest.hexdigest()
+        object.__setattr__(self, "key", digest.hexdigest())
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -56,7 +58,7 @@ def test_each_node_gets_its_share_in_whole_batches_and_what_it_had_comes_back() 
 
 
 def test_a_node_fetches_a_picture_once_and_its_features_are_this_machines(
-    picture_folder: PictureFolder, store: Store, settings: Settings, tmp_path: Path
+    picture_folder: PictureFolder, store: Store, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give_weights(settings, TINY[0])
     dataset = intake(picture_folder(2, 12), store, settings)
@@ -78,6 +80,9 @@ def test_a_node_fetches_a_picture_once_and_its_features_are_this_machines(
     assert [shard.pulled for shard in shards] == [24, 0]
     assert source.sent() == {"node": 24}
     assert shards[0].equal
+    with monkeypatch.context() as once:
+        once.setattr(hashlib, "sha256", lambda *_: pytest.fail("what each shard brings along was hashed again"))
+        assert pickle.loads(pickle.dumps(errand)).proof.key == errand.proof.key
     for tap, found in zip(whole.taps, shards[0].taps, strict=True):
         np.testing.assert_array_equal(tap, found)
 
