@@ -1,7 +1,7 @@
 """What `fit --strategy auto` does: what a race has proven; else the advice of a comparison, made quickly where none is.
 
-Little data gets the head, whose seconds nothing beats; where an earlier tap is surely better than the last, the head
-goes there; where there is much, more layers learn.
+Little data gets the head, whose seconds nothing beats; where an earlier tap is surely better than the last, or the last
+ones together likelier are, the head goes there; where there is much, more layers learn.
 """
 
 from __future__ import annotations

@@ -207,8 +207,9 @@ def strategy_of(best: ProbeReport, chosen: ProbeReport, quadrant: Quadrant) -> t
     From the literature: where the head alone leaves less than half a point to gain, nothing costlier can earn its
     price. Much data: all layers may learn. Less: an earlier activation where that is better for sure, its gain's
     interval, cleared of having picked the tap, above 0 (Yosinski et al. 2014); else the last blocks, from the head,
-    between little and much (LP-FT, Kumar et al. 2022); else the last taps of the ``chosen`` joined where they surely
-    err less than the last (Evci et al. 2022), which costs no more; else the last layer.
+    between little and much (LP-FT, Kumar et al. 2022); else the last taps of the ``chosen`` joined where they erred
+    less than the last alone (Evci et al. 2022): both cost the same, so the likelier one is advised, sure or not; else
+    the last layer.
     """
     if best.interval[0] >= 1 - HALF_A_POINT:
         return "linear_head", "", "next to nothing is left to gain by more"
@@ -219,11 +220,13 @@ def strategy_of(best: ProbeReport, chosen: ProbeReport, quadrant: Quadrant) -> t
         return "earlier_layer", "", f"an earlier layer is better than the last by {gain} points ({low} to {high})"
     if quadrant.p_large > 0:
         return "last_blocks", "", "there is neither little data nor much"
-    if chosen.joined and chosen.joined.gain[1] > 0:
+    if chosen.joined and chosen.joined.gain[0] > 0:
         less, low, high = (f"{100 * value / chosen.brier:.1f}" for value in chosen.joined.gain)
         why = f"its last depths joined err less than the last alone, by {less} % of the squared error ({low} to {high})"
+        if chosen.joined.gain[1] <= 0:
+            why = f"its last depths joined likelier err less than the last, by {less} % of the squares ({low} to {high})"
         return "earlier_layer", chosen.joined.tap.name, why
-    return "linear_head", "", "there is little data, and no earlier layer is surely better"
+    return "linear_head", "", "there is little data, and no earlier layer promises more"
 
 
 def advise(finalists: Sequence[ProbeReport], ties: Sequence[ProbeReport], quadrant: Quadrant) -> dict[str, Any]:

@@ -284,28 +284,29 @@ def test_classes_only_in_the_test_part_do_not_stop_a_comparison(
 @pytest.mark.parametrize(
     ("p_large", "gain", "joined", "lowest", "advised"),
     [
-        (0.0, (-0.02, 0.01), (-0.01, 0.03), 0.8, ("linear_head", "")),
-        (0.0, (-0.02, 0.01), (0.01, 0.03), 0.8, ("earlier_layer", "a, b, c")),
-        (0.0, (0.01, 0.05), (0.01, 0.03), 0.8, ("earlier_layer", "")),
-        (0.3, (-0.02, 0.01), (0.01, 0.03), 0.8, ("last_blocks", "")),
-        (0.3, (0.01, 0.05), (-0.01, 0.03), 0.8, ("earlier_layer", "")),
-        (0.7, (0.01, 0.05), (0.01, 0.03), 0.8, ("full", "")),
-        (0.7, (-0.02, 0.01), (0.01, 0.03), 0.997, ("linear_head", "")),  # at most 0.3 points could be gained
+        (0.0, (-0.02, 0.01), (-0.01, -0.03, 0.01), 0.8, ("linear_head", "")),
+        (0.0, (-0.02, 0.01), (0.01, -0.01, 0.03), 0.8, ("earlier_layer", "a, b, c")),
+        (0.0, (-0.02, 0.01), (0.02, 0.01, 0.03), 0.8, ("earlier_layer", "a, b, c")),
+        (0.0, (0.01, 0.05), (0.02, 0.01, 0.03), 0.8, ("earlier_layer", "")),
+        (0.3, (-0.02, 0.01), (0.02, 0.01, 0.03), 0.8, ("last_blocks", "")),
+        (0.3, (0.01, 0.05), (-0.01, -0.03, 0.01), 0.8, ("earlier_layer", "")),
+        (0.7, (0.01, 0.05), (0.02, 0.01, 0.03), 0.8, ("full", "")),
+        (0.7, (-0.02, 0.01), (0.02, 0.01, 0.03), 0.997, ("linear_head", "")),  # at most 0.3 points could be gained
     ],
 )
 def test_every_strategy_is_advised_where_what_was_measured_asks_for_it(
     p_large: float,
     gain: tuple[float, float],
-    joined: tuple[float, float],
+    joined: tuple[float, float, float],
     lowest: float,
     advised: tuple[str, str],
 ) -> None:
     quadrant = SimpleNamespace(p_large=p_large, gain=0.03, gain_interval=gain)
-    together = SimpleNamespace(tap=SimpleNamespace(name="a, b, c"), gain=(0.02, *joined))
+    together = SimpleNamespace(tap=SimpleNamespace(name="a, b, c"), gain=joined)
     backbone = SimpleNamespace(interval=(lowest, 1.0), brier=0.3, joined=together)
     *found, why = strategy_of(backbone, backbone, quadrant)  # type: ignore[arg-type]
     assert tuple(found) == advised
-    assert why
+    assert ("likelier err" in why) == (advised[1] != "" and joined[1] <= 0)
 
 
 def test_depths_that_know_different_things_are_advised_together_and_trained_so(
@@ -321,7 +322,7 @@ def test_depths_that_know_different_things_are_advised_together_and_trained_so(
     assert gain == pytest.approx(row["brier"] - row["joined"]["brier"])
     assert low <= gain <= high
     assert last.plan is not None
-    assert last.plan["taps"] == (", ".join(names) if last.plan["strategy"] == "earlier_layer" and low > 0 else "")
+    assert last.plan["taps"] == (", ".join(names) if last.plan["strategy"] == "earlier_layer" and gain > 0 else "")
 
 
 def test_of_backbones_that_tie_the_one_that_errs_least_is_advised_unless_a_faster_errs_as_little() -> None:
