@@ -136,6 +136,12 @@ def test_nodes_that_share_no_disk_bring_a_run_home_through_a_storage(
     carried = cluster.home_of(node.name) / "carried" / node.address
     assert len(list(carried.glob("originals/*/*"))) == 24
     assert not list(carried.glob("runs/.*")), "what it worked in is gone"
+    mine = Runs(Store(home), Settings(home=home, cluster_storage=storage.as_uri()))
+    mine.delete(made["run"])
+    assert kept.is_dir(), "from the bin it can come back"
+    mine.purge(made["run"])
+    until(lambda: not kept.exists() and not list(mine.store.runs.glob(".left-*")))
+    assert list((storage / "runs").iterdir()) == [], "the folder of all runs stays"
 
 
 def refusal(runs: Runs, plan: Plan, **own: str) -> str:
