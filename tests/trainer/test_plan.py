@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from tests.conftest import PictureFolder
 from trainer.plan import Plan
 from trainer.plans import suggest
 from trainer.strategies import strategies, strategy
+from trainer.ui.plan_form import NAMES, Form
 from zoo.errors import BadPlan
 from zoo.intake import intake
 from zoo.settings import Settings
@@ -150,3 +152,11 @@ def test_long_pictures_are_shown_whole_and_rare_classes_as_often_as_others(
     assert {name: value for name, (value, _) in found.items()} == {"framing": "squash", "balance": "sample"}
     assert all(reason.endswith(".") for _, reason in found.values())
     assert fitting(intake(picture_folder(2, 20, name="usual"), store, settings), seed=0) == {}
+
+
+def test_half_a_name_in_the_form_is_not_judged_while_it_is_typed() -> None:
+    with gr.Blocks():
+        form = Form.place()
+    asked = {(NAMES[form.fields.index(event.__self__)], event.event_name) for event in form.later}
+    assert {("cut", "blur"), ("cut", "submit"), ("taps", "blur"), ("taps", "submit"), ("epochs", "input")} <= asked
+    assert not {("cut", "input"), ("taps", "input")} & asked

@@ -70,9 +70,11 @@ class Form:
 
     @property
     def later(self) -> list[Any]:
-        """Events after which the forecast is another."""
-        pairs = zip(NAMES, self.fields, strict=True)
-        return [field.input for name, field in pairs if name in COSTLY]
+        """Events after which the forecast is another; of words once they are written, as half a name is none."""
+        costly = [field for name, field in zip(NAMES, self.fields, strict=True) if name in COSTLY]
+        words = [field for field in costly if isinstance(field, gr.Textbox)]
+        written = [event for field in words for event in (field.blur, field.submit)]
+        return [*(field.input for field in costly if field not in words), *written]
 
     def filled(self, plan: Plan, advice: dict[str, Any] | None) -> list[Any]:
         """Updates that make the form say ``plan`` and show what its strategy heeds."""
