@@ -224,7 +224,9 @@ def strategy_of(best: ProbeReport, chosen: ProbeReport, quadrant: Quadrant) -> t
         less, low, high = (f"{100 * value / chosen.brier:.1f}" for value in chosen.joined.gain)
         why = f"its last depths joined err less than the last alone, by {less} % of the squared error ({low} to {high})"
         if chosen.joined.gain[1] <= 0:
-            why = f"its last depths joined likelier err less than the last, by {less} % of the squares ({low} to {high})"
+            why = (
+                f"its last depths joined likelier err less than the last, by {less} % of the squares ({low} to {high})"
+            )
         return "earlier_layer", chosen.joined.tap.name, why
     return "linear_head", "", "there is little data, and no earlier layer promises more"
 
