@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from zoo import weights
 from zoo.errors import BackboneUnavailable
@@ -22,6 +23,7 @@ PATIENCE = 30.0  # seconds in which a hub that answers has to send something wor
 PACE = 4_000  # bytes a second that are worth it
 ETAG_SECONDS = 5
 TRIES = 2
+ERRORS = 2  # failures of a hub in a row after which it is asked once more, and not again
 
 
 def fetch(repository: str, file: str, settings: Settings, remedy: str) -> Path:
@@ -65,10 +67,10 @@ def _downloaded(repository: str, file: str, what: str, remedy: str) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
-    _be_impatient()
+    unreachable = _be_impatient()
     try:
         return Path(hf_hub_download(repository, file, etag_timeout=ETAG_SECONDS))
-    except LocalEntryNotFoundError as error:
+    except (LocalEntryNotFoundError, unreachable) as error:
         raise BackboneUnavailable(f"No hub answers, and {what} of {repository} is not on this disk.", remedy) from error
     except EntryNotFoundError as error:
         kind = "safetensors weights, and pickled ones are never read" if file == weights.WEIGHTS else what
@@ -78,10 +80,16 @@ def _downloaded(repository: str, file: str, what: str, remedy: str) -> Path:
 
 
 @cache
-def _be_impatient() -> None:
-    """Let huggingface_hub's client give up on a hub that trickles."""
+def _be_impatient() -> type[Exception]:
+    """Let huggingface_hub's client give up on a hub that trickles, fails or is not there; what it raises for the last.
+
+    By itself it would look five times more, 23 seconds in all, for a hub at an address where nobody listens.
+    """
     import httpx2
     from huggingface_hub import set_client_factory
+
+    class Unreachable(httpx2.HTTPError):
+        """Not one of the errors that huggingface_hub tries again for."""
 
     class Stream(httpx2.SyncByteStream):
         def __init__(self, given: httpx2.SyncByteStream) -> None:
@@ -93,11 +101,26 @@ def _be_impatient() -> None:
         def close(self) -> None:
             self._given.close()
 
+    class Client(httpx2.Client):
+        failed = 0  # answers in a row that are the hub's own fault
+
+        def send(self, request: httpx2.Request, **more: Any) -> httpx2.Response:
+            try:
+                response = super().send(request, **more)
+            except httpx2.ConnectError as error:
+                raise Unreachable(str(error)) from error
+            self.failed = self.failed + 1 if response.is_server_error else 0
+            if self.failed > ERRORS:
+                response.close()
+                raise httpx2.HTTPError(f"answered {response.status_code}, {self.failed} times")
+            return response
+
     def hurry(response: httpx2.Response) -> None:
         if isinstance(response.stream, httpx2.SyncByteStream):
             response.stream = Stream(response.stream)
 
-    set_client_factory(lambda: httpx2.Client(follow_redirects=True, timeout=None, event_hooks={"response": [hurry]}))
+    set_client_factory(lambda: Client(follow_redirects=True, timeout=None, event_hooks={"response": [hurry]}))
+    return Unreachable
 
 
 def _intact(path: Path) -> bool:

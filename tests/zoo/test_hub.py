@@ -131,8 +131,15 @@ def cut_short(request: BaseHTTPRequestHandler) -> None:
 def test_a_hub_that_gives_no_weights_is_explained_in_one_line(
     answer: Answer, picture_folder: PictureFolder, tmp_path: Path, serve: Callable[[Answer], str]
 ) -> None:
-    done = compared(picture_folder(2, 8), tmp_path / "home", serve(answer))
+    asked: list[str] = []
+
+    def noted(request: BaseHTTPRequestHandler) -> None:
+        asked.append(request.path)
+        answer(request)
+
+    done = compared(picture_folder(2, 8), tmp_path / "home", serve(noted))
     assert done.returncode == 2, done.stderr
+    assert 0 < len(asked) <= (8 if answer is cut_short else 5), asked  # not on and on
     assert "Traceback" not in done.stderr
     assert "embedded backbone" in done.stderr.splitlines()[-1]
 
