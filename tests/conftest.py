@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from zoo.settings import Settings, usable_cores
+from zoo.settings import Settings, usable_cores, wait_briefly
 from zoo.store import Store
 
 PictureFolder = Callable[..., Path]
@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    wait_briefly()  # tests share the machine
     if not config.getoption("--network"):
         os.environ["HF_HUB_OFFLINE"] = "1"  # before any test imports huggingface_hub, and for the workers they start
     os.environ.pop("STUDIO_AUTH", None)

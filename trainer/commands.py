@@ -19,12 +19,14 @@ from trainer.processes import die_with_launcher
 from trainer.runs import Runs
 from zoo.command import Command
 from zoo.errors import BadPlan, StudioError
-from zoo.settings import Settings, launched_rank, wait_idly
+from zoo.settings import Settings, launched_rank
 from zoo.store import Store
 
 
 def work(chosen: argparse.Namespace, settings: Settings) -> None:
     """Be the worker of one run; the engines start it."""
+    from trainer.work import work as carry_out
+
     folder = RunFolder(chosen.run_dir.absolute())
     rank = launched_rank()
     if rank is not None:
@@ -32,11 +34,11 @@ def work(chosen: argparse.Namespace, settings: Settings) -> None:
     if hasattr(os, "nice"):
         os.nice(5)  # the page stays quick beside it
     if rank:
-        _carry_out(folder, settings)
+        carry_out(folder.path, settings)
         return
     with _alone(folder):
         with _telling(folder):
-            _carry_out(folder, settings)
+            carry_out(folder.path, settings)
         _make_quick(folder, settings)
 
 
@@ -50,15 +52,6 @@ def _alone(folder: RunFolder) -> Iterator[None]:
             yield
     except Timeout:
         raise BadPlan("Another worker is at this run.", "Wait for it, or stop the run first.") from None
-
-
-def _carry_out(folder: RunFolder, settings: Settings) -> None:
-    from trainer.plans import FITTED
-    from trainer.work import work as carry_out
-
-    if folder.plan().strategy in FITTED:
-        wait_idly()
-    carry_out(folder.path, settings)
 
 
 @contextmanager
@@ -259,7 +252,7 @@ COMMANDS = (
     Command(name="restore", help="undo a deletion", call=restore, show=_row, arguments=_takes_run),
     Command(name="note", help="keep your words with a run", call=note, show=_row, arguments=_takes_text),
     Command(name="priority", help="move a waiting run", call=priority, show=_row, arguments=_takes_priority),
-    Command(name="work", help="be the worker of one run", call=work, arguments=_takes_run_dir, idly=False),
+    Command(name="work", help="be the worker of one run", call=work, arguments=_takes_run_dir),
     Command(name="drive", help="see one run through on a cluster", call=drive, arguments=_takes_run_dir),
     Command(name="supervise", help="start queued runs until none is left", call=supervise),
 )

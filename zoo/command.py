@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import StudioError
-from zoo.settings import Settings, wait_idly
+from zoo.settings import Settings, wait_briefly
 
 FIXABLE, INTERRUPTED = 2, 130
 
@@ -29,7 +29,6 @@ class Command:
         call: does the work; what it returns is the document that ``--json`` prints, None for no document.
         show: the same for a person's eyes.
         arguments: adds the command's own arguments.
-        idly: whether its threads sleep while they wait; else it decides that itself.
     """
 
     name: str
@@ -37,7 +36,6 @@ class Command:
     call: Callable[[argparse.Namespace, Settings], Any]
     show: Callable[[Any], str] = lambda value: json.dumps(value, ensure_ascii=False, indent=2)
     arguments: Callable[[argparse.ArgumentParser], None] = _nothing
-    idly: bool = True
 
 
 def main(program: str, commands: Sequence[Command], argv: Sequence[str] | None = None) -> int:
@@ -45,8 +43,7 @@ def main(program: str, commands: Sequence[Command], argv: Sequence[str] | None =
     chosen = _parser(program, commands).parse_args(argv)
     command: Command = chosen.command
     try:
-        if command.idly:
-            wait_idly()
+        wait_briefly()
         settings = Settings.read()
         if chosen.home:
             settings = replace(settings, home=chosen.home.expanduser().absolute())

@@ -112,8 +112,7 @@ def child_environment(**more: str) -> dict[str, str]:
     """What a child process may see of the environment: no token, no password, plus ``more``."""
     hidden = ("STUDIO_AUTH", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OAUTH_CLIENT_SECRET", "OAUTH_CLIENT_ID")
     private = {NO_PATHS: "1"} if os.environ.get("STUDIO_AUTH") else {}
-    own = () if os.environ.get("OMP_WAIT_POLICY") != IDLY else ("OMP_WAIT_POLICY",)  # each decides it for itself
-    return {name: value for name, value in os.environ.items() if name not in (*hidden, *own)} | private | more
+    return {name: value for name, value in os.environ.items() if name not in hidden} | private | more
 
 
 def visible_cards(environ: Mapping[str, str] = os.environ) -> tuple[str, ...] | None:
@@ -133,17 +132,15 @@ def set_environment(**values: str) -> None:
     os.environ.update(values)
 
 
-IDLY = "passive"  # as the studio itself writes it
+def wait_briefly(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Let threads of GNU's OpenMP, torch's on Linux, sleep soon where they wait, unless ``environ`` says otherwise.
 
-
-def wait_idly(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Let threads of OpenMP, torch's among them, sleep while they wait, unless ``environ`` says otherwise.
-
-    They spin by default, which costs as much CPU time as the work where networks are small or cores are shared, and
-    takes it from whatever else runs there (``tests/bench/forward.py``). Training by steps was a seventh slower so
-    (``tests/bench/train_step.py``, once with either). It counts for libraries loaded from here on, in this process.
+    By default they spin 300 times longer, which is a little quicker on a machine to themselves. Where anything else runs,
+    one thread spins through the other's turn, and training takes ten times as long (``tests/bench/waiting.py``).
+    It counts for libraries loaded from here on, and for the processes started from here.
     """
-    environ.setdefault("OMP_WAIT_POLICY", IDLY)
+    if "OMP_WAIT_POLICY" not in environ:
+        environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def torch_cache(environ: Mapping[str, str] = os.environ) -> Path:

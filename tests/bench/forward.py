@@ -1,4 +1,4 @@
-"""What keeping freed memory, threads that sleep while they wait, and the batch are worth to a frozen forward pass here.
+"""What keeping freed memory, threads that wait briefly, and the batch are worth to a frozen forward pass here.
 
 Each row is the same network on the same pictures; the ratio is to the first row. Rows run in processes of their own,
 since memory once kept stays kept.
@@ -29,15 +29,16 @@ def main() -> None:
             line = [sys.executable, __file__, "--one", name, str(keep), str(idle), str(batch)]
             cpu, wall = json.loads(subprocess.run(line, capture_output=True, text=True, check=True).stdout)
             first = first or cpu
-            label = f"freed memory {'kept' if keep else 'returned'}, {'idle' if idle else 'spinning'}, batch {batch}"
+            waits = "brief" if idle else "long"
+            label = f"freed memory {'kept' if keep else 'returned'}, {waits} waits, batch {batch}"
             print(f"{label:<40} {cpu:>14.1f} {wall:>16.1f} {cpu / first:>13.2f}")
 
 
 def one(name: str, keep: bool, idle: bool, batch: int) -> None:
-    from zoo.settings import wait_idly
+    from zoo.settings import wait_briefly
 
     if idle:
-        wait_idly()
+        wait_briefly()
     import numpy as np
     import torch
 
