@@ -135,8 +135,8 @@ def set_environment(**values: str) -> None:
 def wait_briefly(environ: MutableMapping[str, str] = os.environ) -> None:
     """Let threads of GNU's OpenMP, torch's on Linux, sleep soon where they wait, unless ``environ`` says otherwise.
 
-    By default they spin 300 times longer, which is a little quicker on a machine to themselves. Where anything else runs,
-    one thread spins through the other's turn, and training takes ten times as long (``tests/bench/waiting.py``).
+    By default they spin 300 times longer, which is a little quicker on a machine to themselves. Where anything else is
+    at work, one thread spins through the other's turn, and training takes ten times as long (tests/bench/waiting.py).
     It counts for libraries loaded from here on, and for the processes started from here.
     """
     if "OMP_WAIT_POLICY" not in environ:
