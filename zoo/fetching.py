@@ -112,7 +112,7 @@ def _be_impatient() -> type[Exception]:
             self.failed = self.failed + 1 if response.is_server_error else 0
             if self.failed > ERRORS:
                 response.close()
-                raise httpx2.HTTPError(f"answered {response.status_code}, {self.failed} times")
+                raise httpx2.HTTPError(str(response.status_code))
             return response
 
     def hurry(response: httpx2.Response) -> None:
