@@ -17,6 +17,8 @@ from zoo.store import Store
 
 PictureFolder = Callable[..., Path]
 
+LONGEST = ("ray_runs", "app", "kills", "guide", "programs", "hub", "hostile_datasets", "compare", "data_screen")
+
 SHAPES = ("circle", "square", "triangle", "cross", "stripes")
 
 
@@ -29,6 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("--network"):
         os.environ["HF_HUB_OFFLINE"] = "1"  # before any test imports huggingface_hub, and for the workers they start
     os.environ.pop("STUDIO_AUTH", None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest first, the others as they were: the last one to begin holds up all where several run."""
+    place = {f"test_{name}": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

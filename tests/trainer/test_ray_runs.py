@@ -169,6 +169,23 @@ def test_a_cluster_that_cannot_be_used_is_said_in_a_sentence(runs: Runs, plan: P
     assert "its nodes hold 2. Add nodes, or choose 2 processes." in refusal(runs, replace(plan, processes=9))
 
 
+def test_no_cluster_and_a_token_that_others_read_are_said_without_ray(cluster: Nodes, tmp_path: Path) -> None:
+    open_to_all = tmp_path / "token"
+    open_to_all.write_text("secret")
+    open_to_all.chmod(0o644)
+    known = Settings(home=tmp_path, cluster=cluster.address, cluster_token=cluster.token)
+    check(known)
+    for settings, told in (
+        (replace(known, cluster=""), "No cluster is named."),
+        (replace(known, cluster="127.0.0.1:1"), "No cluster answers at 127.0.0.1:1."),
+        (replace(known, cluster_token=None), "token is missing"),
+        (replace(known, cluster_token=open_to_all), "Others can read"),
+    ):
+        with pytest.raises(BadPlan, match=told):
+            check(settings)
+    assert "ray" not in sys.modules
+
+
 def test_what_ends_a_run_on_a_cluster_is_known_by_its_kind_and_else_said_in_ray_s_last_words() -> None:
     from ray.exceptions import ActorDiedError, OutOfDiskError, OutOfMemoryError
     from ray.train import ControllerError, TrainingFailedError, WorkerGroupError
@@ -189,26 +206,6 @@ def test_what_ends_a_run_on_a_cluster_is_known_by_its_kind_and_else_said_in_ray_
         ):
             assert problem in _ended(error, known).problem
     assert "is gone" in _ended(unseen, known).problem
-
-
-def test_no_cluster_and_a_token_that_others_read_are_said_without_ray(
-    cluster: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delitem(sys.modules, "ray", raising=False)  # of a test before
-    open_to_all = tmp_path / "token"
-    open_to_all.write_text("secret")
-    open_to_all.chmod(0o644)
-    known = Settings(home=tmp_path, cluster=cluster.address, cluster_token=cluster.token)
-    check(known)
-    for settings, told in (
-        (replace(known, cluster=""), "No cluster is named."),
-        (replace(known, cluster="127.0.0.1:1"), "No cluster answers at 127.0.0.1:1."),
-        (replace(known, cluster_token=None), "token is missing"),
-        (replace(known, cluster_token=open_to_all), "Others can read"),
-    ):
-        with pytest.raises(BadPlan, match=told):
-            check(settings)
-    assert "ray" not in sys.modules
 
 
 def test_a_head_that_is_gone_ends_the_run_with_its_remedy(runs: Runs, plan: Plan, cluster: Nodes) -> None:
