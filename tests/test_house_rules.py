@@ -33,6 +33,13 @@ EXTENSIONS = {
 }
 
 
+def test_the_files_that_begin_first_are_there() -> None:
+    from tests.conftest import LONGEST
+
+    there = {path.stem.removeprefix("test_") for path in TOP.glob("tests/**/test_*.py")}
+    assert set(LONGEST) <= there
+
+
 def tracked() -> list[Path]:
     """Files that belong to the project: those git keeps, or would keep."""
     command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]

@@ -45,13 +45,15 @@ def advice(
 
 
 def strategy_for(comparison: Mapping[str, Any], backbone: str) -> str:
-    """The comparison's advice for ``backbone``, or the head on an earlier tap where that is surely better.
+    """The comparison's advice, or an earlier tap where its map says "little, unlike".
 
-    The comparison's quadrant is of its best backbone; for another one the head is the safe choice.
+    Both are of the backbone that it advises; for another one the head is the safe choice.
     """
     place, plan = comparison.get("quadrant") or {}, comparison.get("plan") or {}
     offered = strategies()
-    if place.get("cell") == "little, unlike" and plan.get("backbone") == backbone and "earlier_layer" in offered:
+    if plan.get("backbone") != backbone:
+        return "linear_head"
+    if place.get("cell") == "little, unlike" and "earlier_layer" in offered:
         return "earlier_layer"
     advised = str(plan.get("strategy", ""))
     return advised if advised in offered else "linear_head"

@@ -106,7 +106,7 @@ def supervise(_: argparse.Namespace, settings: Settings) -> None:
     from trainer.trash import clear
 
     store = Store(settings.home)
-    clear(store.runs, settings.cluster_storage)  # beside its work: a storage may take its time
+    clear(store, settings.cluster_storage)  # beside its work: a storage may take its time
     Supervisor(store, engines(), Slots.of(settings)).serve()
 
 

@@ -50,7 +50,7 @@ KINDS = (  # of ray.exceptions, what a person makes of them, the surest first
     ),
     (
         ("RayActorError", "NodeDiedError", "LocalRayletDiedError", "WorkerCrashedError"),
-        f"Processes or nodes were lost more than {LOSSES} times.",
+        "Processes or nodes of the run were lost, more than can be made up for.",
         "See that the cluster's nodes stay; the run can be resumed from its last checkpoint.",
     ),
 )

@@ -74,6 +74,7 @@ def _there(
     )
     engine = float(row.get("torch_ms_per_picture", 0)) / float(row.get("ms_per_picture", 1)) or 1 / (1 - SAVED)
     there = {"ms_per_picture": 1000 * seconds, "torch_ms_per_picture": 1000 * seconds * engine / plan.processes}
+    there["taps"] = row.get("taps", ())
     told = foretold(plan, card, Dataset.load(store, plan.dataset), settings, there)
     return There(kind, many, told.seconds)
 

@@ -159,12 +159,12 @@ def per_class(
     np.add.at(hit, (member[said == y], y[said == y]), 1)
     np.add.at(true, (member, y), 1)
     np.add.at(called, (member, said), 1)
-    drawn = _resampled(np.hstack([hit, true, called])).reshape(RESAMPLES, 3, count)
+    drawn = _resampled(hit, true, called)
     found = [part.sum(axis=0) for part in (hit, true, called)]
     rows = []
     for index, label in enumerate(classes):
         h, t, c = (float(part[index]) for part in found)
-        dh, dt, dc = drawn[:, :, index].T
+        dh, dt, dc = (part[:, index] for part in drawn)
         rows.append(
             {
                 "label": label,
@@ -180,12 +180,17 @@ def per_class(
     return rows
 
 
-def _resampled(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(R, K) sums of (G, K) ``counts`` of groups on each resample of the groups, some resamples at a time."""
-    rng, even = np.random.default_rng(0), np.full(len(counts), 1 / len(counts))
-    several = max(1, AT_ONCE // len(counts))
-    steps = [min(several, RESAMPLES - done) for done in range(0, RESAMPLES, several)]
-    return np.concatenate([rng.multinomial(len(counts), even, step) @ counts for step in steps])
+def _resampled(*tables: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Of each of the (G, C) counts of groups the (R, C) sums on the same resamples of them, some at a time."""
+    groups = len(tables[0])
+    rng, even = np.random.default_rng(0), np.full(groups, 1 / groups)
+    several = max(1, AT_ONCE // groups)
+    sums: list[list[NDArray[np.float64]]] = [[] for _ in tables]
+    for done in range(0, RESAMPLES, several):
+        weights = rng.multinomial(groups, even, min(several, RESAMPLES - done)).astype(np.float64)
+        for found, table in zip(sums, tables, strict=True):
+            found.append(weights @ table)
+    return [np.concatenate(found) for found in sums]
 
 
 def _spread(part: float, whole: float, parts: NDArray[np.float64], wholes: NDArray[np.float64]) -> list[float] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.errors import BadPlan
 
-MB = 1_000_000  # bytes of a megabyte in every figure whose name ends in ``_mb``
+MB = 1_000_000  # bytes of a megabyte in figures of runs, forecasts and exports whose names end in ``_mb``
 PRECISIONS = ("auto", "no", "bf16", "fp16")
 OPTIMIZERS = ("sgd", "adamw")
 FRAMINGS = ("crop", "squash")

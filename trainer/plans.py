@@ -96,10 +96,10 @@ def _measured_alike(row: Mapping[str, Any], plan: Plan) -> Mapping[str, Any]:
     if plan.strategy != "earlier_layer" or not row["taps"][:-1]:
         return row
     joined = [row["joined"]["tap"]] if row.get("joined") else []
-    named = _names(plan.taps)
+    wanted = _names(plan.taps)
     measured = {_names(tap["name"]): tap for tap in (*row["taps"], *joined)}
-    alone = [tap for names, tap in measured.items() if names < named] or row["taps"][:-1]
-    return dict(measured.get(named) or max(alone, key=lambda tap: float(tap["accuracy"])))
+    alone = [tap for names, tap in measured.items() if names < wanted] or row["taps"][:-1]
+    return dict(measured.get(wanted) or max(alone, key=lambda tap: float(tap["accuracy"])))
 
 
 def _names(taps: str) -> frozenset[str]:

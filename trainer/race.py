@@ -134,7 +134,7 @@ def race(
             for place, arm in enumerate(arms):
                 if arm.dropped_at is not None:
                     continue
-                leads = all(one.dropped_at is not None for one in arms[:place])
+                leads = not any(one.judged.any() for one in arms[:place])
                 if not fits(arm.seconds) and not leads:
                     arms[place] = replace(arm, dropped_at=rung, why=NO_TIME)
                     continue

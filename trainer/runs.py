@@ -296,7 +296,7 @@ class Runs:
         for path in gone:
             shutil.rmtree(path, ignore_errors=True)
         if gone and self.settings.cluster_storage:
-            clear(self.store.runs, self.settings.cluster_storage).join(TAKES_STORAGE)
+            clear(self.store, self.settings.cluster_storage).join(TAKES_STORAGE)
 
     def _may_start(self, plan: Plan) -> None:
         self.store.owners.private("Training")

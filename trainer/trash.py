@@ -7,13 +7,16 @@ A deleted run is its folder under another name, so deleting and restoring are on
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
+
+from filelock import Timeout
 
 from trainer.folder import RunFolder
 from zoo.command import tell
 from zoo.errors import BadPlan, NotFound
 from zoo.storage import Storage, telling
-from zoo.store import checked_id, read_json, write_json
+from zoo.store import Store, checked_id, read_json, write_json
 
 KEPT = 20  # runs: a count, as a clock that jumps would empty it too early or never
 MARK, GONE = ".trash-", ".gone-"
@@ -73,17 +76,22 @@ def doomed(folder: RunFolder, storage: str) -> Path:
     return gone
 
 
-def clear(runs: Path, storage: str) -> threading.Thread:
+def clear(store: Store, storage: str) -> threading.Thread:
     """Remove from ``storage`` what runs that are gone left there, in a thread that nobody needs to wait for.
 
-    What cannot be removed now is told, and stays noted for the next time.
+    What cannot be removed now is told, and stays noted for the next time; where a removal hangs, others leave it alone.
     """
-    thread = threading.Thread(target=_clear, args=(runs, storage), daemon=True)
+    thread = threading.Thread(target=_clear, args=(store, storage), daemon=True)
     thread.start()
     return thread
 
 
-def _clear(runs: Path, storage: str) -> None:
+def _clear(store: Store, storage: str) -> None:
+    with suppress(Timeout), store.lock("clearing", timeout=0):
+        _cleared(store.runs, storage)
+
+
+def _cleared(runs: Path, storage: str) -> None:
     for note in runs.glob(f"{LEFT}*") if storage else ():
         run_id = note.name.removeprefix(LEFT)
         if any((runs / f"{mark}{run_id}").exists() for mark in ("", MARK)):

@@ -38,9 +38,9 @@ def add(
         more = gather(source, desk, columns or Columns())
         joined = _joined(as_gathered(dataset), more, desk.room)
         built = build(joined, desk, dataset) if more.placed else dataset
-        known = set(dataset.skipped)
-        useless = [one for one in built.skipped if one.corrupt and one not in known]
-        if len(useless) == len(more.placed):
+        if not _any_of(more, built, desk.room):
+            names = {clean(str(more.found[one.index].path), 300) for one in more.placed}
+            useless = [one for one in built.skipped[len(dataset.skipped) :] if one.corrupt and one.path in names]
             raise explain(more.title, (), len(more.found), useless or more.skipped)
         fresh = keep(_once(built, dataset), desk)
     return _revised(fresh, dataset, clean(str(source)), store, change)
@@ -98,6 +98,13 @@ def _anchored(gathered: Gathered, room: Path) -> Sequence[Found]:
     if gathered.root == room:
         return gathered.found
     return [replace(one, file=str((gathered.root / one.file).absolute())) for one in gathered.found]
+
+
+def _any_of(more: Gathered, built: Dataset, room: Path) -> bool:
+    """Whether ``built`` holds any picture of ``more``."""
+    files = [one.file for one in _anchored(more, room)]
+    wanted = {files[one.index] for one in more.placed}
+    return any(not wanted.isdisjoint(block["file"]) for block in built.held.blocks())
 
 
 def _once(joined: Dataset, before: Dataset) -> Dataset:

@@ -16,7 +16,7 @@ import psutil
 
 from zoo.background import ROOT
 from zoo.errors import BadPlan
-from zoo.settings import ON_CLUSTER, Settings, set_environment
+from zoo.settings import ON_CLUSTER, Settings, set_environment, wait_briefly
 
 INSTALL = 'Run: pip install "ray[train]", or choose the engine local.'
 NAMED = "Set STUDIO_CLUSTER to the HOST:PORT of its head, or choose the engine local."
@@ -90,6 +90,7 @@ def join(settings: Settings, processors: int = 1) -> Any:
     except Exception as error:  # Ray has no one kind for what keeps it from a head; its word is passed on
         raise _unreachable(settings, error) from error
     own = {ON_CLUSTER: "1", "OMP_NUM_THREADS": str(processors), "HF_HUB_OFFLINE": str(int(settings.offline))}
+    wait_briefly(own)
     try:
         ray.init(
             address=settings.cluster,

@@ -102,13 +102,17 @@ def _be_impatient() -> type[Exception]:
             self._given.close()
 
     class Client(httpx2.Client):
+        answered = False  # by anyone: whoever refuses a connection after that is likelier busy than absent
         failed = 0  # answers in a row that are the hub's own fault
 
         def send(self, request: httpx2.Request, **more: Any) -> httpx2.Response:
             try:
                 response = super().send(request, **more)
             except httpx2.ConnectError as error:
+                if self.answered:
+                    raise
                 raise Unreachable(str(error)) from error
+            self.answered = True
             self.failed = self.failed + 1 if response.is_server_error else 0
             if self.failed > ERRORS:
                 response.close()

@@ -193,6 +193,7 @@ def chosen_of(ties: Sequence[ProbeReport]) -> ProbeReport:
     return min(near, key=lambda one: (one.ms_per_picture, one.least_brier))
 
 
+WORTH = 0.0005  # share of the squared error that depths together have to save: less would be told as 0.0 %
 ACTIONS = {
     "linear_head": "train its last linear layer",
     "earlier_layer": "train a linear layer on an earlier activation",
@@ -220,7 +221,7 @@ def strategy_of(best: ProbeReport, chosen: ProbeReport, quadrant: Quadrant) -> t
         return "earlier_layer", "", f"an earlier layer is better than the last by {gain} points ({low} to {high})"
     if quadrant.p_large > 0:
         return "last_blocks", "", "there is neither little data nor much"
-    if chosen.joined and chosen.joined.gain[0] > 0:
+    if chosen.joined and chosen.joined.gain[0] >= WORTH * chosen.brier > 0:
         less, low, high = (f"{100 * value / chosen.brier:.1f}" for value in chosen.joined.gain)
         why = f"its last depths joined err less than the last alone, by {less} % of the squared error ({low} to {high})"
         if chosen.joined.gain[1] <= 0:

@@ -145,6 +145,6 @@ def _mark(fs: Any, about: dict[str, Any]) -> str:
     said = {re.sub(r"[^a-z0-9]", "", key.lower()): value for key, value in about.items()}
     facts = [str(said[name]) for name in ("size", *CHANGING) if said.get(name) is not None]
     if not TIMES & said.keys():
-        with suppress(NotImplementedError):
+        with suppress(NotImplementedError, FileNotFoundError):  # it may go between the list and this
             facts.append(str(fs.modified(about["name"])))
     return " ".join(facts)

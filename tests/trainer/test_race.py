@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from tests.conftest import classes_of, random_weights
 from trainer.auto import strategy_for
-from trainer.heats import Course, Interrupted
+from trainer.heats import Course, Heat, Interrupted
 from trainer.plan import Plan
 from trainer.race import FOLDS, Arm, Verdict, _thinned, race, verdict
 from trainer.races import Races, entrants
@@ -95,6 +96,31 @@ def test_theory_decides_without_a_race() -> None:
     assert advised("little, alike", "linear_head") == "linear_head"
     assert advised("little, unlike", "linear_head") == "earlier_layer"
     assert advised("much, unlike", "full") == "full"
+    joined = {"plan": {"backbone": "a/b", "strategy": "earlier_layer", "taps": "x, y"}}
+    assert (strategy_for(joined, "a/b"), strategy_for(joined, "c/d")) == ("earlier_layer", "linear_head")
+
+
+def test_an_arm_that_outlives_the_cheapest_does_not_run_past_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Timed:
+        """A course whose heats take as many seconds as their arm's plan allows, by a clock of the test's."""
+
+        pool, y, groups = np.arange(PICTURES), np.zeros(PICTURES, dtype=np.int64), np.arange(PICTURES)
+        fold = np.arange(PICTURES) % 2
+
+        def heat(self, plan: Plan, fold: int) -> Heat:
+            rows, seconds = np.flatnonzero(self.fold == fold), float(plan.budget_seconds or 0)
+            clock[0] += seconds
+            wrong = np.full(len(rows), int(plan.strategy == "linear_head"))
+            return Heat(rows, wrong, seconds, 0.1, stepped=False)
+
+    clock = [0.0]
+    monkeypatch.setattr("trainer.race.time.perf_counter", lambda: clock[0])
+    plans = [arm(name, 0, 0).plan for name in ("linear_head", "last_blocks", "full")]
+    timed = [replace(plan, budget_seconds=cost) for plan, cost in zip(plans, (1, 300, 900), strict=True)]
+    arms, found = list(race(timed, cast(Course, Timed()), budget=1250))[-1]
+    assert found.winner == "last_blocks"
+    assert {one.strategy: bool(one.why) for one in arms} == {"linear_head": True, "last_blocks": True, "full": True}
+    assert clock[0] <= 1250
 
 
 @pytest.fixture(scope="module")

@@ -198,7 +198,7 @@ def test_what_ends_a_run_on_a_cluster_is_known_by_its_kind_and_else_said_in_ray_
         known = Settings(home=Path(), cluster=f"127.0.0.1:{head.getsockname()[1]}")
         for error, problem in (
             (WorkerGroupError("text", {0: unseen, 1: dead}), unseen.problem),
-            (WorkerGroupError("text", {1: dead}), "were lost more than 5 times."),
+            (WorkerGroupError("text", {1: dead}), "were lost, more than can be made up for."),
             (WorkerGroupError("text", {1: OutOfMemoryError("0.9 used")}), "The memory of a node is full."),
             (ControllerError(OutOfDiskError("0.9 used")), "The disk of a node is full."),
             (WorkerGroupError("text", {0: misled}), "The cluster gave the run up (RuntimeError: it said so)."),

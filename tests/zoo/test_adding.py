@@ -130,6 +130,22 @@ def test_what_holds_no_picture_adds_nothing_and_says_so(
         add(before, tmp_path / "torn", store, settings)
 
 
+def test_an_original_that_is_gone_or_torn_stands_in_nobodys_way(
+    picture_folder: PictureFolder, take: Take, store: Store, settings: Settings, tmp_path: Path
+) -> None:
+    top = picture_folder(("cat", "dog"), 4)
+    torn = b"\x89PNG\r\n\x1a\n torn"
+    (top / "cat" / "torn.png").write_bytes(torn)
+    before = take(top)
+    (top / "dog" / "dog_000.png").unlink()
+    added = add(before, picture_folder(("cat",), 1, name="new", seed=9), store, settings)
+    assert added.counts == {"cat": 5, "dog": 3}
+    (tmp_path / "same" / "cat").mkdir(parents=True)
+    (tmp_path / "same" / "cat" / "torn.png").write_bytes(torn)
+    with pytest.raises(BadUpload, match="None of the 1 pictures in 'same' can be read"):
+        add(before, tmp_path / "same", store, settings)
+
+
 def test_merging_joins_classes_by_name_and_copies_across_both(
     picture_folder: PictureFolder, take: Take, store: Store, settings: Settings
 ) -> None:
