@@ -83,13 +83,14 @@ def cost(plan: Plan, card: Card, sizes: Sizes, speed: Speed, anatomy: Anatomy, s
     passing = PASSING * anatomy.whole * 4 / MB if new else 0.0
     written = new * _features(card) * 4 / MB
     whole = card.params * 1e6 * 4 / MB
-    judged_mb = (card.dim**2 * 4 + sizes.every * card.dim * 2) / MB  # the gate, and what was said of each picture
     wide = [sum(_width(card, tap) for tap in taps) for taps in sizes.sets] or [card.dim]
+    columns = sorted(wide)[len(wide) // 2]  # of several sets it is not known yet which is taken
+    judged_mb = (columns**2 * 4 + sizes.every * columns * 2) / MB  # the gate, and the features of each picture
     fitted = FITTED + sum(_head(sizes.train + sizes.select, columns) for columns in wide)
     if plan.strategy in ("linear_head", "earlier_layer"):
         room = BASE_MB + FITTED_MB + whole + 6 * (sizes.train + sizes.select) * max(wide) * 8 / MB + passing
-        last = plan.strategy == "linear_head"
-        disk = written + (whole + judged_mb if last else EARLIER * whole)
+        ends_early = bool(sizes.sets) and all(taps[-1] + 1 < len(card.taps) for taps in sizes.sets)
+        disk = written + (EARLIER * whole if ends_early else whole) + judged_mb
         return Cost(seconds=START + seen + fitted, memory_mb=room, disk_mb=disk)
     tap = _cut(plan, card, anatomy)
     share = 1.0 if tap is None else 1 - anatomy.before[tap]

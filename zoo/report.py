@@ -222,7 +222,7 @@ def strategy_of(best: ProbeReport, chosen: ProbeReport, quadrant: Quadrant) -> t
     if quadrant.p_large > 0:
         return "last_blocks", "", "there is neither little data nor much"
     if chosen.joined and chosen.joined.gain[0] >= WORTH * chosen.brier > 0:
-        less, low, high = (f"{100 * value / chosen.brier:.1f}" for value in chosen.joined.gain)
+        less, low, high = (f"{100 * value / chosen.brier:.1f}".replace("-", "−") for value in chosen.joined.gain)
         why = f"its last depths joined err less than the last alone, by {less} % of the squared error ({low} to {high})"
         if chosen.joined.gain[1] <= 0:
             why = (

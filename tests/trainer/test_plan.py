@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 import pytest
 
 from tests.conftest import PictureFolder
+from trainer import anatomy
+from trainer.cost import Sizes, Speed, cost
 from trainer.plan import Plan
 from trainer.plans import suggest
 from trainer.strategies import strategies, strategy
 from trainer.ui.plan_form import NAMES, Form
+from zoo import sources
 from zoo.errors import BadPlan
 from zoo.intake import intake
 from zoo.settings import Settings
@@ -160,3 +164,16 @@ def test_half_a_name_in_the_form_is_not_judged_while_it_is_typed() -> None:
     asked = {(NAMES[form.fields.index(event.__self__)], event.event_name) for event in form.later}
     assert {("cut", "blur"), ("cut", "submit"), ("taps", "blur"), ("taps", "submit"), ("epochs", "input")} <= asked
     assert not {("cut", "input"), ("taps", "input")} & asked
+
+
+def test_a_joined_layer_is_foretold_the_disk_that_its_wider_gate_takes(settings: Settings) -> None:
+    card = sources.card("embedded/tf_efficientnet_lite1", settings)
+    plan = Plan(dataset="d", backbone=card.id, strategy="earlier_layer")
+    sizes = Sizes(every=228, train=129, select=28, known=228)
+    speed = Speed(frozen=0.06, torch=0.09)
+
+    def disk(*sets: tuple[int, ...]) -> float:
+        return cost(plan, card, replace(sizes, sets=sets), speed, anatomy.known(card, settings)).disk_mb
+
+    assert disk((5, 6, 7)) == pytest.approx(30.6, rel=0.1)  # what such a run on the sample came to keep
+    assert disk((2,)) < 0.6 * disk((5, 6, 7))
