@@ -11,7 +11,7 @@ from trainer.engines import engines
 from trainer.fitting import fitting
 from trainer.plan import Plan
 from trainer.strategies import strategy as named
-from trainer.strategies.earlier_layer import asked, sets_worth
+from trainer.tapsets import asked, sets_worth
 from zoo import sources
 from zoo.backbone import Card
 from zoo.dataset import Dataset, split

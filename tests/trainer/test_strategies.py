@@ -23,7 +23,8 @@ from trainer.plans import suggest
 from trainer.proof import Order, Proof
 from trainer.recipes import recipe
 from trainer.strategies import strategies, strategy
-from trainer.strategies.earlier_layer import Tried, asked, chosen
+from trainer.strategies.earlier_layer import Tried, chosen
+from trainer.tapsets import asked
 from trainer.work import _finish
 from zoo import saved, sources
 from zoo.backbone import Preprocessing

@@ -7,7 +7,7 @@ the last, earlier ones often add to it on pictures that are alike too (Evci et a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from trainer.events import Epoch, Event, Noted, Progress, Started, Stopped
 from trainer.head import CANDIDATES, Head, fit_head
 from trainer.job import Job, Trained
 from trainer.networks import set_head
+from trainer.tapsets import asked, sets_worth
 from zoo.errors import BadPlan
 from zoo.features import Features
 from zoo.judging import side_by_side
@@ -76,19 +77,6 @@ class EarlierLayer:
         yield Trained(network, lambda indices: joined[indices], head.expected, job.extractor.seconds, head.unseen)
 
 
-def asked(names: str, taps: tuple[str, ...]) -> list[tuple[int, ...]]:
-    """The set of taps that a plan names, alone in a list; an empty list where it names none.
-
-    Raises:
-        BadPlan: the backbone has no tap of that name.
-    """
-    given = [name.strip() for name in names.split(",") if name.strip()]
-    strange = [name for name in given if name not in taps]
-    if strange:
-        raise BadPlan(f"This backbone has no tap {strange[0][:60]!r}.", f"Choose among: {', '.join(taps)}.")
-    return [tuple(sorted({taps.index(name) for name in given}))] if given else []
-
-
 def worth_trying(
     features: Features, rows: NDArray[np.int64], y: NDArray[np.int64], groups: NDArray[np.int64]
 ) -> list[tuple[int, ...]]:
@@ -102,17 +90,6 @@ def worth_trying(
     if not earlier:
         raise BadPlan("This backbone is read at its last layer only.", "Choose the strategy linear_head.")
     return sets_worth([ridge(tap[rows], y, groups).accuracy for tap in features.taps[:earlier]], len(rows))
-
-
-def sets_worth(right: Sequence[float], pictures: int) -> list[tuple[int, ...]]:
-    """The sets of ``worth_trying``, by the probe's accuracy on ``pictures`` at each tap but the last."""
-    earlier, best = len(right), int(np.argmax(right))
-    error = float(np.sqrt(right[best] * (1 - right[best]) / pictures))
-    first = next(index for index, share in enumerate(right) if share >= right[best] - error)
-    deepest = max(best, min(2, earlier - 1))
-    spread = tuple(sorted({deepest // 3, 2 * deepest // 3, deepest}))
-    runs = {tuple(range(max(0, end - 2), end + 1)) for end in (deepest, earlier)}
-    return sorted({(first,), (best,), spread, *runs}, key=lambda taps: (taps[-1], len(taps)))
 
 
 def chosen(tried: list[Tried], pictures: int) -> Tried:
