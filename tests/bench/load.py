@@ -1,8 +1,8 @@
 """Many at one page: viewers of a run and visitors who predict at once, an upload, a restart, a start as on a Space.
 
 ``python tests/bench/load.py`` prints the figures; ``--soak 600`` keeps the crowd there for ten minutes and tells how
-the page's memory went; with ``--space``, a start with SPACE_ID set, two threads and 16 GB. Clients run on the same
-cores as the page. All is offline.
+the page's memory went; with ``--space``, a start with SPACE_ID set, two threads and 16 GB, and a visit to its end, all exports included.
+Clients run on the same cores as the page. All is offline.
 """
 
 from __future__ import annotations
@@ -178,6 +178,19 @@ async def visit(client: httpx.AsyncClient, epochs: int) -> tuple[str, dict[str, 
     return run, plan | {"epochs": epochs, "patience": 0, "strategy": "full"}
 
 
+async def taken_away(client: httpx.AsyncClient, run: str) -> None:
+    """The rest of a visit: a picture asked about, and every form that the Share screen makes."""
+    begun = time.monotonic()
+    picture = next((ROOT / "zoo/sample").rglob("*.*g")).read_bytes()
+    (row,) = await call(client, "predict", run, [await upload(client, given(picture), "one.png")])
+    assert row["label"], row
+    sizes = {}
+    for form in ("folder", "onnx", "openvino", "space", "web"):
+        bundle = await call(client, "export", run, form)
+        sizes[form] = round(Path(bundle["path"]).stat().st_size / 1e6)
+    print(f"  asked, and taken away as {sizes} MB in {time.monotonic() - begun:.0f} s more")
+
+
 def percentile(took: list[float], share: float) -> float:
     return sorted(took)[min(len(took) - 1, int(share * len(took)))] if took else float("nan")
 
@@ -351,7 +364,10 @@ def main() -> None:
 async def everything(page: Page, asked: argparse.Namespace) -> None:
     async with httpx.AsyncClient(base_url=page.url, timeout=600) as client:
         run, plan = await visit(client, epochs=200 if asked.soak else 60)  # longer than the crowd stays
-    print(f"  most memory of all processes together until then: {page.peak:.0f} MiB")
+        print(f"  most memory of all processes together until then: {page.peak:.0f} MiB", flush=True)
+        if asked.space:
+            await taken_away(client, run)
+            print(f"  most memory of all processes together in the whole visit: {page.peak:.0f} MiB", flush=True)
     await crowd(page, run, plan, asked)
     if asked.upload_mb:
         await big(page, asked.upload_mb)
