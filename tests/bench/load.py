@@ -1,8 +1,8 @@
 """Many at one page: viewers of a run and visitors who predict at once, an upload, a restart, a start as on a Space.
 
 ``python tests/bench/load.py`` prints the figures; ``--soak 600`` keeps the crowd there for ten minutes and tells how
-the page's memory went; with ``--space``, a start with SPACE_ID set, two threads and 16 GB, and a visit to its end, all exports included.
-Clients run on the same cores as the page. All is offline.
+the page's memory went; with ``--space``, a start with SPACE_ID set, two threads and 16 GB, and a visit to its end, all
+exports included. Clients run on the same cores as the page. All is offline.
 """
 
 from __future__ import annotations
