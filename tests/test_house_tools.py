@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_contributing import written
+
 TOP = Path(__file__).parent.parent
 LINT_IMPORTS = "import sys; sys.path.insert(0, '.'); from importlinter.cli import lint_imports_command as c; c()"
 
@@ -33,8 +35,8 @@ def test_imports_run_one_way() -> None:
 
 
 @pytest.mark.slow
-def test_every_type_holds() -> None:
-    run("-m", "mypy")
+def test_every_type_holds_also_of_the_source_that_contributing_shows(tmp_path: Path) -> None:
+    run("-m", "mypy", "app.py", "zoo", "trainer", "tests", str(written(tmp_path)))
 
 
 def test_the_container_is_built_as_it_should_be() -> None:
