@@ -53,8 +53,8 @@ class Plan:
         precision: "auto" takes bf16 on CUDA devices that have it, else full precision.
         processes: how many processes share a step.
         sharded: each of several processes holds a share of every weight, gradient, average and of what the optimizer
-            keeps, instead of the whole (FSDP, Zhao et al. 2023): less memory each, more said between them. A single
-            process holds everything in any case.
+            keeps, instead of the whole (FSDP, Zhao et al. 2023): less memory each, more said between them. It is not
+            compiled then. A single process holds everything in any case.
         worker_cpus, worker_gpus: what each process gets of a cluster's nodes.
         budget_seconds: training stops after the epoch that passes this; None for no limit.
         predicted_accuracy, predicted_seconds: what the studio expected before the start; ``predicted_low`` to

@@ -194,8 +194,9 @@ class Shares:
 
 
 def _check(network: nn.Module) -> None:
-    if any(weight.ndim == 0 for weight in network.parameters()):
-        raise BadPlan("This network has weights that are single numbers, which cannot be shared out.", COPIES)
+    named = [weight for _, weight in network.named_parameters(remove_duplicate=False)]
+    if len(named) > len(set(named)) or any(weight.ndim == 0 for weight in named):
+        raise BadPlan("Weights that are single numbers, or that several layers use, cannot be shared out.", COPIES)
 
 
 def _blocks(module: nn.Module, network: nn.Module) -> Iterator[nn.Module]:

@@ -182,6 +182,11 @@ def test_one_process_holds_everything_and_what_cannot_be_shared_out_is_refused(p
     scaled.scale = nn.Parameter(torch.tensor(1.0))
     with pytest.raises(BadPlan, match="single numbers"):
         _check(scaled)
+    tied = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    _check(tied)
+    tied[1].weight = tied[0].weight
+    with pytest.raises(BadPlan, match="several layers use"):
+        _check(tied)
 
 
 @pytest.mark.parametrize(
