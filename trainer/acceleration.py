@@ -84,7 +84,7 @@ def compiles(plan: Plan, steps: int, device: str) -> bool:
         BadPlan: the plan says so, and there is nothing to compile with.
     """
     if plan.compile == "auto":
-        return device == "cuda" and steps >= EARNS and find_spec("triton") is not None
+        return device == "cuda" and not plan.sharded and steps >= EARNS and find_spec("triton") is not None
     if plan.compile == "yes" and device == "cpu" and not any(map(which, ("c++", "g++", "clang++"))):
         raise BadPlan("Torch compiles for a CPU with a C++ compiler, and there is none.", "Choose not to compile.")
     return plan.compile == "yes"

@@ -10,9 +10,18 @@ from zoo.store import new_id
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
 RANDOM, DEVICE = "random", "random of the device"
+
+
+def restore_random(state: dict[str, Any]) -> None:
+    """Make torch draw on from where it was when ``state`` was saved."""
+    import torch
+
+    torch.set_rng_state(state[RANDOM].cpu())
+    drawn = state.get(DEVICE)
+    if drawn is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(drawn.cpu())
 
 
 class Checkpoints:
@@ -32,30 +41,24 @@ class Checkpoints:
         self._write(self._folder / "newest.pt", state | random | {"step": step})
 
     def newest(self, device: torch.device) -> dict[str, Any] | None:
-        """What was saved last, random state restored; None where nothing was."""
+        """What was saved last; None where nothing was."""
+        return self._read("newest.pt", device)
+
+    def save_best(self, weights: dict[str, Any]) -> None:
+        self._write(self._folder / "best.pt", weights)
+
+    def best(self, device: torch.device) -> dict[str, Any] | None:
+        """The best weights; None where no epoch was better than none."""
+        return self._read("best.pt", device)
+
+    def _read(self, name: str, device: torch.device) -> dict[str, Any] | None:
         import torch
 
-        path = self._folder / "newest.pt"
+        path = self._folder / name
         if not path.is_file():
             return None
         state: dict[str, Any] = torch.load(path, map_location=device.type, weights_only=True)  # not cpu:0
-        torch.set_rng_state(state.pop(RANDOM).cpu())
-        drawn = state.pop(DEVICE, None)
-        if drawn is not None and torch.cuda.is_available():
-            torch.cuda.set_rng_state(drawn.cpu())
         return state
-
-    def save_best(self, network: nn.Module) -> None:
-        self._write(self._folder / "best.pt", network.state_dict())
-
-    def load_best(self, network: nn.Module) -> None:
-        """Give ``network`` the best weights; where no epoch was better than none, it keeps its own."""
-        import torch
-
-        path = self._folder / "best.pt"
-        if path.is_file():
-            device = next(network.parameters()).device
-            network.load_state_dict(torch.load(path, map_location=device, weights_only=True))
 
     def _write(self, path: Path, state: dict[str, Any]) -> None:
         import torch

@@ -30,13 +30,14 @@ from trainer.acceleration import (
     release,
 )
 from trainer.batches import Augmented, Batch, Material, batches, order, ready
-from trainer.checkpoint import Checkpoints
+from trainer.checkpoint import Checkpoints, restore_random
 from trainer.events import Epoch, Event, Noted, Started, Step, Stopped
 from trainer.interpolation import interpolated, weights_of
 from trainer.job import Job
 from trainer.judge import Judge, diverged
 from trainer.loss import Loss, blended
 from trainer.optimizer import optimizer_for, share_of_rate
+from trainer.sharding import holding
 from zoo.errors import BadPlan, StudioError
 
 if TYPE_CHECKING:
@@ -85,7 +86,9 @@ class Unread:
 def finetune(
     job: Job, network: nn.Module, material: Material | None = None
 ) -> Generator[Event, None, nn.Module | None]:
-    """Train what of ``network`` requires gradients; its value is it with the best weights, None after a ``Stopped``.
+    """Train what of ``network`` requires gradients; its value is it with the best weights.
+
+    That is None after a ``Stopped``, and where the processes hold shares of the network on all but the first.
 
     Args:
         material: what it is trained on, the job's pictures unless told.
@@ -128,14 +131,15 @@ class _Tuning:
         self.frozen_norm = len(self.rows) < FROZEN_NORM_BELOW or self.size < 32
         if plan.checkpointing:
             lighten(network)
-        optimizer = optimizer_for(network, plan)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of_rate(step, self.steps))
         self.average = ModelEmaV3(network, decay=1 - 1 / max(2.0, self.steps * plan.ema) if plan.ema else 0.0)
-        self.average.to(device)
-        self.start = weights_of(network) if plan.wise else None
         if compiles(plan, self.steps, device.type):
             network.compile()
-        self.model, self.optimizer = self.accelerator.prepare(network, optimizer)
+        self.network, self.held = network, holding(plan, self.accelerator)
+        self.model = self.held.spread(network, self.average)
+        self.start = weights_of(network) if plan.wise else None
+        optimizer = optimizer_for(network, plan)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of_rate(step, self.steps))
+        self.optimizer = self.accelerator.prepare(optimizer)
         self.weights = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.loss = Loss(plan, job.dataset.y[self.rows], len(job.dataset.classes), device)
         self.checkpoints = Checkpoints(job.folder / "checkpoint", self.accelerator.is_main_process)
@@ -190,7 +194,7 @@ class _Tuning:
                 rate = self.optimizer.param_groups[-1]["lr"]
                 self.unread.append(Unread(at.step + 1, rate, count * self.size * accelerator.num_processes, counted))
                 self.schedule.step()
-                self.average.update(accelerator.unwrap_model(self.model), step=at.step)
+                self.held.follow(self.network, self.average, at.step)
                 at.step, at.batch = at.step + 1, at.batch + count
                 if gpu and len(self.unread) < UNREAD and at.batch < len(mine):
                     continue
@@ -281,7 +285,7 @@ class _Tuning:
         better = found.loss < at.best_loss
         if better:
             at.best_loss, at.best_epoch = found.loss, at.epoch
-            self.checkpoints.save_best(self.average.module)
+            self.checkpoints.save_best(self.held.whole(self.average.module.state_dict()))
         at.history.append(found.loss)
         at.epoch += 1
         event = Epoch(
@@ -304,21 +308,23 @@ class _Tuning:
         """Give the averaged network the best weights, or better ones on the way to them."""
         average = self.average.module
         self.accelerator.wait_for_everyone()
-        self.checkpoints.load_best(average)
+        best = self.held.told(self.checkpoints.best)
+        if best is not None:
+            self.held.load(average, best)
         if self.start is not None and self.at.best_epoch >= 0:
             yield from interpolated(average, self.start, self.judge.loss, self.at.best_loss, self.at.step)
 
-    def best(self) -> nn.Module:
-        """The averaged network, done."""
-        average: nn.Module = self.average.module
-        return average.requires_grad_(False).eval()
+    def best(self) -> nn.Module | None:
+        """The averaged network, done; None where another process has it."""
+        average = self.held.done(self.average.module)
+        return None if average is None else average.requires_grad_(False).eval()
 
     def close(self) -> None:
         """Let go of what the device holds for training only, stopped or done."""
         if self.plan.tracker != "none":
             self.accelerator.end_training()
         self.accelerator.free_memory()
-        del self.model, self.optimizer, self.schedule, self.weights, self.unread
+        del self.model, self.network, self.optimizer, self.schedule, self.weights, self.unread
         release()
 
     def _train_mode(self) -> None:
@@ -351,28 +357,28 @@ class _Tuning:
 
     def _save(self) -> None:
         begun = time.perf_counter()
-        model = self.accelerator.unwrap_model(self.model)
         state = {
-            "model": model.state_dict(),
+            "model": self.network.state_dict(),
             "average": self.average.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": json.dumps(self.schedule.last_epoch),
             "position": json.dumps(vars(self.at)),
             "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
         }
-        self.checkpoints.save(self.at.step, state)
+        self.checkpoints.save(self.at.step, self.held.whole(state))
         self.accelerator.wait_for_everyone()
         self.saved = time.perf_counter()
         self.saving = self.saved - begun
 
     def _resumed(self) -> Position:
-        state = self.checkpoints.newest(self.accelerator.device)
+        state = self.held.told(self.checkpoints.newest)
         several = self.accelerator.num_processes
         if state is None:
             return Position(processes=several)
-        self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
-        self.average.module.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        restore_random(state)
+        self.held.load(self.network, state["model"])
+        self.held.load(self.average.module, state["average"])
+        self.held.load_optimizer(self.optimizer, state["optimizer"])
         self.schedule.last_epoch = json.loads(state["schedule"])
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])

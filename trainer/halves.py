@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from trainer.sharding import whole
 from zoo.errors import BadPlan
 from zoo.truncated import place_of
 
@@ -46,7 +47,7 @@ class Halves:
         """The whole network with what ``after``, which is trained, has learned."""
         state = after.state_dict()
         own = self.whole.state_dict().keys()
-        self.whole.load_state_dict({name: value for name, value in state.items() if name in own}, strict=False)
+        self.whole.load_state_dict({name: whole(value) for name, value in state.items() if name in own}, strict=False)
         return self.whole.requires_grad_(False).eval()
 
 

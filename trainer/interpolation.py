@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from trainer.events import Event, Noted, Progress
+from trainer.sharding import local
 
 if TYPE_CHECKING:
     import torch
@@ -21,8 +22,8 @@ Weights = dict[str, "torch.Tensor"]
 
 
 def weights_of(network: nn.Module) -> Weights:
-    """A copy of everything in ``network`` that training may change, on the CPU."""
-    return {name: value.detach().to("cpu", copy=True) for name, value in network.state_dict().items()}
+    """A copy of everything in ``network`` that training may change, on the CPU; of shares, those held here."""
+    return {name: local(value.detach()).to("cpu", copy=True) for name, value in network.state_dict().items()}
 
 
 def place(network: nn.Module, start: Weights, end: Weights, share: float) -> None:
@@ -32,7 +33,7 @@ def place(network: nn.Module, start: Weights, end: Weights, share: float) -> Non
     with torch.no_grad():
         for name, value in network.state_dict().items():
             there = end[name]
-            value.copy_(torch.lerp(start[name], there, share) if there.is_floating_point() else there)
+            local(value).copy_(torch.lerp(start[name], there, share) if there.is_floating_point() else there)
 
 
 def interpolated(

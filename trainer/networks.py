@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.sharding import whole
 from zoo.backbone import Picture, Preprocessing
 from zoo.errors import BadPlan
 
@@ -46,7 +47,7 @@ def set_head(network: nn.Module, weight: NDArray[np.float32], bias: NDArray[np.f
 def logits(network: nn.Module, rows: NDArray[np.float32]) -> NDArray[np.float64]:
     """(N, C): what the last layer makes of ``rows`` (N, D), in double precision."""
     layer = last_layer(network)
-    weight, bias = (part.detach().cpu().double().numpy() for part in (layer.weight, layer.bias))
+    weight, bias = (whole(part.detach()).cpu().double().numpy() for part in (layer.weight, layer.bias))
     return np.asarray(rows.astype(np.float64) @ weight.T + bias)
 
 

@@ -52,6 +52,9 @@ class Plan:
             the share of their inputs that is dropped in training (Hu et al. 2022).
         precision: "auto" takes bf16 on CUDA devices that have it, else full precision.
         processes: how many processes share a step.
+        sharded: each of several processes holds a share of every weight, gradient, average and of what the optimizer
+            keeps, instead of the whole (FSDP, Zhao et al. 2023): less memory each, more said between them. It is not
+            compiled then. A single process holds everything in any case.
         worker_cpus, worker_gpus: what each process gets of a cluster's nodes.
         budget_seconds: training stops after the epoch that passes this; None for no limit.
         predicted_accuracy, predicted_seconds: what the studio expected before the start; ``predicted_low`` to
@@ -93,6 +96,7 @@ class Plan:
     lora_alpha: float = 16.0
     lora_dropout: float = 0.1
     processes: int = 1
+    sharded: bool = False
     worker_cpus: int = 1
     worker_gpus: int = 0
     seed: int = 0
@@ -134,6 +138,8 @@ class Plan:
         _one_of("balance", self.balance, BALANCES)
         _one_of("compile", self.compile, COMPILING)
         _one_of("tracker", self.tracker, TRACKERS)
+        if self.sharded and self.compile == "yes":
+            raise BadPlan("A sharded network is not compiled.", "Choose compile auto or no, or turn sharded off.")
         if "/" not in self.backbone:
             raise BadPlan(f"{self.backbone[:80]!r} is not a backbone's id.", "Write it as source/name.")
 

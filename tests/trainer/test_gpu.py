@@ -105,7 +105,8 @@ def test_a_compiled_network_learns_what_it_does_uncompiled(job: Job, tmp_path: P
     assert compiled == pytest.approx(plain, rel=0.02)
 
 
-def test_two_devices_learn_what_one_does(job: Job, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sharded", [False, True])
+def test_two_devices_learn_what_one_does(sharded: bool, job: Job, tmp_path: Path) -> None:
     import torch
 
     if torch.cuda.device_count() < 2:
@@ -114,7 +115,7 @@ def test_two_devices_learn_what_one_does(job: Job, tmp_path: Path) -> None:
     for processes in (1, 2):
         folder = tmp_path / str(processes)
         folder.mkdir()
-        plan = replace(job.plan, processes=processes, batch=16 // processes, precision="no")
+        plan = replace(job.plan, processes=processes, batch=16 // processes, precision="no", sharded=sharded)
         write_json(folder / "plan.json", plan.as_json())
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
         home = ["--home", str(job.settings.home)]

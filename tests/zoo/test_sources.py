@@ -111,7 +111,9 @@ def test_a_local_folder_serves_weights_without_a_hub(name: str, settings: Settin
     card = sources.card(f"timm/{name}", settings)
     assert card.ready == "cached"
     assert len(card.revision) == 64
-    assert sources.load(f"timm/{name}", settings).card == card
+    loaded: Any = sources.load(f"timm/{name}", settings)
+    assert loaded.card == card
+    assert "state_dict" not in loaded.model.pretrained_cfg, "weights are held once"
 
 
 @pytest.mark.parametrize(

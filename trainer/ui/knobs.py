@@ -158,6 +158,10 @@ KNOBS = (
         reason="How many share a step: one a graphics card.",
     ),
     Knob(
+        field="sharded", label="Share the weights out", kind="switch",
+        reason="Each of several processes holds a part of the network: for one that a graphics card has no room for.",
+    ),
+    Knob(
         field="worker_cpus", label="CPUs for each", kind="whole", low=1, high=64,
         reason="What each process gets of a cluster's nodes; of no account on this machine.",
     ),

@@ -226,6 +226,8 @@ def _create(name: str, path: Path) -> nn.Module:
             f"The weights of {name} do not fit it: {str(error).splitlines()[0][:160]}.",
             f"Delete {path} and fetch them again.",
         ) from error
+    held: Any = model
+    held.pretrained_cfg.pop("state_dict")  # or every copy of the network would carry them along once more
     return model
 
 
