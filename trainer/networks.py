@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.sharding import whole
+from trainer.acceleration import keep_nothing, out_of_memory, release
+from trainer.sharding import shared, whole
 from zoo.backbone import Picture, Preprocessing
 from zoo.errors import BadPlan
 
@@ -72,18 +73,37 @@ def embed(
 def embedded(
     network: nn.Module, pictures: list[Picture], preprocessing: Preprocessing, device: torch.device
 ) -> Iterator[NDArray[np.float32]]:
-    """The same, a batch at a time."""
-    import torch
-
+    """The same, a batch at a time; in smaller ones where memory runs out, unless other processes share the network."""
     from zoo.forward import keep_freed_memory
-    from zoo.network import fit, normalised
 
     keep_freed_memory()
     network.eval()
-    size = BATCH if device.type == "cpu" else DEVICE_BATCH
-    for first in range(0, len(pictures), size):
-        batch = np.stack([fit(picture, preprocessing) for picture in pictures[first : first + size]])
-        with torch.inference_mode():
-            x = network.forward_features(normalised(batch, preprocessing, device))  # type: ignore[operator]
-            rows = network.forward_head(x, pre_logits=True)  # type: ignore[operator]
-            yield rows.flatten(1).float().cpu().numpy()
+    size, first = BATCH if device.type == "cpu" else DEVICE_BATCH, 0
+    while first < len(pictures):
+        try:
+            rows = _read(network, pictures[first : first + size], preprocessing, device)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error) or size == 1 or shared(network):
+                raise
+            rows = None
+        if rows is None:
+            size = max(1, size // 2)
+            keep_nothing()
+            release()
+            continue
+        first += size
+        yield rows
+
+
+def _read(
+    network: nn.Module, pictures: list[Picture], preprocessing: Preprocessing, device: torch.device
+) -> NDArray[np.float32]:
+    import torch
+
+    from zoo.network import fit, normalised
+
+    batch = np.stack([fit(picture, preprocessing) for picture in pictures])
+    with torch.inference_mode():
+        x = network.forward_features(normalised(batch, preprocessing, device))  # type: ignore[operator]
+        found: torch.Tensor = network.forward_head(x, pre_logits=True)  # type: ignore[operator]
+        return np.asarray(found.flatten(1).float().cpu().numpy())

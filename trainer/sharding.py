@@ -44,6 +44,11 @@ def whole(value: torch.Tensor) -> torch.Tensor:
     return value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
+def shared(network: nn.Module) -> bool:
+    """Whether other processes hold shares of its weights, and have to take part in all that it does."""
+    return any(hasattr(weight, "full_tensor") for weight in network.parameters())
+
+
 class Copies:
     """The whole network on every process; where there are several, torch's DDP keeps the copies alike."""
 
