@@ -86,7 +86,7 @@ def cost(plan: Plan, card: Card, sizes: Sizes, speed: Speed, anatomy: Anatomy, s
     wide = [sum(_width(card, tap) for tap in taps) for taps in sizes.sets] or [card.dim]
     columns = sorted(wide)[len(wide) // 2]  # of several sets it is not known yet which is taken
     judged_mb = (columns**2 * 4 + sizes.every * columns * 2) / MB  # the gate, and the features of each picture
-    fitted = FITTED + sum(_head(sizes.train + sizes.select, columns) for columns in wide)
+    fitted = FITTED + sum(_head(sizes.train + sizes.select, many) for many in wide)
     if plan.strategy in ("linear_head", "earlier_layer"):
         room = BASE_MB + FITTED_MB + whole + 6 * (sizes.train + sizes.select) * max(wide) * 8 / MB + passing
         ends_early = bool(sizes.sets) and all(taps[-1] + 1 < len(card.taps) for taps in sizes.sets)

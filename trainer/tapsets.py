@@ -23,7 +23,11 @@ def asked(names: str, taps: tuple[str, ...]) -> list[tuple[int, ...]]:
 
 
 def sets_worth(right: Sequence[float], pictures: int) -> list[tuple[int, ...]]:
-    """The sets of ``worth_trying``, by the probe's accuracy on ``pictures`` at each tap but the last."""
+    """Sets of taps by number, shallow ones first: the earliest good one, the best, triples that end there or at last.
+
+    Args:
+        right: a probe's accuracy on ``pictures`` at each tap but the last.
+    """
     earlier, best = len(right), int(np.argmax(right))
     error = float(np.sqrt(right[best] * (1 - right[best]) / pictures))
     first = next(index for index, share in enumerate(right) if share >= right[best] - error)

@@ -20,6 +20,7 @@ from trainer.augmentation import Augmentation, preview
 from trainer.events import Epoch, Event, Started, Step, Stopped
 from trainer.finetune import finetune
 from trainer.job import Job
+from trainer.networks import embed
 from trainer.plan import Plan
 from zoo.errors import BadPlan
 from zoo.intake import intake
@@ -27,6 +28,7 @@ from zoo.settings import Settings
 from zoo.store import Store
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 HERE = Path(__file__).parent
@@ -226,3 +228,22 @@ def noted(tracker: str, folder: Path) -> dict[int, float]:
 
     (place,) = {path.parent for path in folder.glob("tracker/transfer-zoo/events.*")}
     return {event.step: event.value for event in EventAccumulator(str(place)).Reload().Scalars("train/loss")}
+
+
+def test_a_network_is_judged_in_smaller_pieces_where_memory_runs_out(job: Job) -> None:
+    import torch
+
+    network = job.backbone.network(2).eval()
+    pictures, cpu = job.shown(np.arange(12)), torch.device("cpu")
+    whole, sizes = embed(network, pictures, job.preprocessing, cpu), []
+    features = network.forward_features
+
+    def short(x: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(x))
+        if len(x) > 4:
+            raise RuntimeError("could not create a primitive")
+        return features(x)  # type: ignore[operator, no-any-return]
+
+    network.forward_features = short  # type: ignore[assignment]
+    assert embed(network, pictures, job.preprocessing, cpu) == pytest.approx(whole, rel=1e-4, abs=1e-5)
+    assert sizes == [12, 8, 4, 4, 4]

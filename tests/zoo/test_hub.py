@@ -230,3 +230,24 @@ def test_torchvision_s_weights_are_fetched_and_proven_by_their_name(
         ):
             sources.load("torchvision/resnet18", online)
         assert list(torch_cache().iterdir()) == []
+
+
+def test_only_a_hub_that_never_answered_is_called_absent(serve: Callable[[Answer], str]) -> None:
+    def fine(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+
+    code = (
+        "import socket, sys, httpx2; from huggingface_hub import get_session; from zoo.fetching import _be_impatient\n"
+        "unreachable = _be_impatient()\n"
+        "with socket.create_server(('127.0.0.1', 0)) as free: gone = f'http://127.0.0.1:{free.getsockname()[1]}'\n"
+        "def said():\n"
+        "    try: get_session().get(gone)\n"
+        "    except Exception as error: return type(error) is unreachable\n"
+        "first = said(); get_session().get(sys.argv[1]); print(first, said())"
+    )
+    environ = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "STUDIO_OFFLINE")}
+    line = [sys.executable, "-c", code, serve(fine)]
+    done = subprocess.run(line, capture_output=True, text=True, env=environ, check=False)
+    assert done.stdout.split() == ["True", "False"], done.stderr

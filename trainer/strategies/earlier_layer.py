@@ -80,10 +80,7 @@ class EarlierLayer:
 def worth_trying(
     features: Features, rows: NDArray[np.int64], y: NDArray[np.int64], groups: NDArray[np.int64]
 ) -> list[tuple[int, ...]]:
-    """Sets of taps, shallow ones first: the earliest good one, the best earlier one, triples that end there or at last.
-
-    A closed-form probe ranks them, which costs little beside fitting a head to each.
-    """
+    """``sets_worth`` by a closed-form probe at each tap, which costs little beside fitting a head to each set."""
     from zoo.probe import ridge
 
     earlier = len(features.taps) - 1
