@@ -48,21 +48,24 @@ class Anatomy:
         return max(0, round(len(self.before) / 3) - 1)
 
 
+def told(card: Card) -> Anatomy:
+    """The same on every machine: as written down for the embedded backbones, else guessed from the card."""
+    return EMBEDDED.get(card.id) or _guessed(card)
+
+
 def known(card: Card, settings: Settings) -> Anatomy:
-    """As written down for the embedded backbones, as measured by an earlier run, else guessed from the card."""
-    if card.id in EMBEDDED:
-        return EMBEDDED[card.id]
-    row = read_json(_path(card, settings))
+    """As told, or as measured by an earlier run where it would have to be guessed."""
+    row: Any = None if card.id in EMBEDDED else read_json(_path(card, settings))
     try:
         return Anatomy(tuple(row["before"]), tuple(row["numbers"]), tuple(row["kept"]), int(row["whole"]))
     except (KeyError, TypeError):
-        return _guessed(card)
+        return told(card)
 
 
-def of(network: nn.Module, card: Card, settings: Settings) -> Anatomy:
-    """As known, or measured where it would have to be guessed."""
-    there = card.id in EMBEDDED or _path(card, settings).is_file()
-    return known(card, settings) if there else measured(network, card, settings)
+def learn(network: nn.Module, card: Card, settings: Settings) -> None:
+    """Measure what would have to be guessed the next time; ``network`` is whole, with its last layer."""
+    if card.id not in EMBEDDED and not _path(card, settings).is_file():
+        measured(network, card, settings)
 
 
 def measured(network: nn.Module, card: Card, settings: Settings) -> Anatomy:

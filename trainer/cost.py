@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trainer.anatomy import Anatomy
+from trainer.anatomy import Anatomy, told
 from trainer.plan import MB, Plan
 from trainer.recipes import TRANSFORMERS
 from zoo.backbone import Card
@@ -92,7 +92,7 @@ def cost(plan: Plan, card: Card, sizes: Sizes, speed: Speed, anatomy: Anatomy, s
         ends_early = bool(sizes.sets) and all(taps[-1] + 1 < len(card.taps) for taps in sizes.sets)
         disk = written + (EARLIER * whole if ends_early else whole) + judged_mb
         return Cost(seconds=START + seen + fitted, memory_mb=room, disk_mb=disk)
-    tap = _cut(plan, card, anatomy)
+    tap = _cut(plan, card)
     share = 1.0 if tap is None else 1 - anatomy.before[tap]
     behind = share * speed.torch
     learning = LEARNING if tap is None else BEHIND
@@ -150,8 +150,8 @@ def _head(rows: int, columns: int) -> float:
     return A_HEAD + HEAD * rows * columns * min(rows, columns)
 
 
-def _cut(plan: Plan, card: Card, anatomy: Anatomy) -> int | None:
-    if plan.strategy != "last_blocks" or not anatomy.before:
-        return None
+def _cut(plan: Plan, card: Card) -> int | None:
     earlier = card.taps[:-1]
-    return earlier.index(plan.cut) if plan.cut in earlier else anatomy.deep()
+    if plan.strategy != "last_blocks" or not earlier:
+        return None
+    return earlier.index(plan.cut) if plan.cut in earlier else told(card).deep()

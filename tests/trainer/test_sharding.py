@@ -141,7 +141,7 @@ def test_a_run_goes_on_sharded_or_not_and_with_another_number_of_processes(
     ("name", "changes"),
     [
         (TRANSFORMER, {"strategy": "lora", "precision": "bf16"}),
-        (CONVOLUTIONAL, {"strategy": "last_blocks", "cut": "blocks.2", "optimizer": "sgd"}),
+        (CONVOLUTIONAL, {"strategy": "last_blocks", "optimizer": "sgd"}),
     ],
 )
 def test_the_classifier_of_a_sharded_run_answers(

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from trainer import anatomy
 from trainer.anatomy import EMBEDDED
 from trainer.cost import A_HEAD, Sizes, Speed, cost
-from trainer.events import Finished, Started
+from trainer.events import Finished, Noted, Started
 from trainer.exports.folder import EXPORT
 from trainer.folder import RunFolder
 from trainer.job import Job, Trained
@@ -128,6 +129,28 @@ def test_cached_activations_give_the_logits_that_pictures_give(
     assert len(seen) == 2, "each of the views has its turn"
 
 
+def test_a_run_measures_what_lies_behind_each_tap_for_the_next_plan_and_cuts_the_same_everywhere(
+    data: Dataset, tmp_path: Path, settings: Settings
+) -> None:
+    import torch
+
+    from trainer.halves import halves
+
+    job = Job.open(plan_for(data, "test_efficientnet", "last_blocks"), tmp_path, settings, lambda: False)
+    guessed = anatomy.known(job.card, settings)
+    told = [event.message for event in strategy("last_blocks").fit(job) if isinstance(event, Noted)]
+    assert f"up to {job.card.taps[guessed.deep()]} stays" in told[0], "not what one machine's clock finds"
+    found = anatomy.known(job.card, settings)
+    assert found != guessed
+    assert list(found.before) == sorted(found.before)
+    assert list(found.kept) == sorted(found.kept, reverse=True)
+    assert found.whole > max(found.kept) > 0
+    network, size = job.backbone.network(3), job.preprocessing.size
+    x = torch.rand(1, 3, size, size)
+    made = [halves(network, tap, size).activations(x) for tap in range(len(found.numbers))]
+    assert tuple(one.numel() for one in made) == found.numbers
+
+
 def test_activations_without_room_are_fewer_or_refused_before_they_are_computed(
     data: Dataset, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,17 +224,17 @@ def test_lora_is_refused_for_a_convolutional_network_before_it_starts(data: Data
 
 def test_each_strategy_has_a_recipe_and_costs_what_it_trains(data: Dataset, settings: Settings) -> None:
     card = sources.card("embedded/tf_efficientnet_lite0", settings)
-    anatomy, sizes = EMBEDDED[card.id], Sizes(every=1000, train=600, select=100)
+    written, sizes = EMBEDDED[card.id], Sizes(every=1000, train=600, select=100)
     made = {}
     for name in set(strategies()) - {"lora"}:
-        plan = Plan(dataset="d", backbone=card.id, strategy=name, **recipe(name, card, anatomy, 600, "little, alike"))
-        made[name] = cost(plan, card, sizes, Speed(frozen=0.01, torch=0.02), anatomy)
+        plan = Plan(dataset="d", backbone=card.id, strategy=name, **recipe(name, card, written, 600, "little, alike"))
+        made[name] = cost(plan, card, sizes, Speed(frozen=0.01, torch=0.02), written)
     assert made["linear_head"].seconds < made["last_blocks"].seconds < made["full"].seconds
     assert made["linear_head"].memory_mb < made["last_blocks"].memory_mb < made["full"].memory_mb
-    alike, unlike = (recipe("last_blocks", card, anatomy, 600, cell) for cell in ("little, alike", "little, unlike"))
+    alike, unlike = (recipe("last_blocks", card, written, 600, cell) for cell in ("little, alike", "little, unlike"))
     assert card.taps.index(unlike["cut"]) < card.taps.index(alike["cut"])
     assert unlike["learning_rate"] > alike["learning_rate"]
-    first = recipe("last_blocks", card, anatomy, 600, "little, unlike", card.taps[0])
+    first = recipe("last_blocks", card, written, 600, "little, unlike", card.taps[0])
     assert first["cut"] == card.taps[0], "what serves best as it is stays as it is"
     told = suggest(None, data, settings, strategy="last_blocks")
     assert told.cut in card.taps

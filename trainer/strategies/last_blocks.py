@@ -43,7 +43,8 @@ def _from_cut(job: Job, network: nn.Module) -> Iterator[Event | Trained]:
     from trainer.prefix import Activations
     from zoo.forward import device
 
-    tap = _cut(job, network)
+    tap = _cut(job)
+    anatomy.learn(network, job.card, job.settings)
     parts = halves(network.to(device()), tap, job.preprocessing.size)
     kept = Activations(job, parts, device())
     yield Noted(step=0, message=_said(job, tap, kept))
@@ -60,8 +61,8 @@ def _from_cut(job: Job, network: nn.Module) -> Iterator[Event | Trained]:
         yield replace(whole, embed=kept.embedding(learned, whole.embed), kept_bytes=kept.needed)
 
 
-def _cut(job: Job, network: nn.Module) -> int:
-    """The tap that the plan names, else a deep one.
+def _cut(job: Job) -> int:
+    """The tap that the plan names, else a deep one, the same for all processes and attempts of a run.
 
     Raises:
         BadPlan: the backbone has none of that name before its last layer.
@@ -71,7 +72,7 @@ def _cut(job: Job, network: nn.Module) -> int:
         return earlier.index(job.plan.cut)
     if job.plan.cut or not earlier:
         raise BadPlan(f"This backbone cannot be cut at {job.plan.cut[:60]!r}.", f"Choose among: {', '.join(earlier)}.")
-    return anatomy.of(network, job.card, job.settings).deep()
+    return anatomy.told(job.card).deep()
 
 
 def _share_of_depth(parts: Halves) -> float:
