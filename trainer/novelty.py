@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.algebra import thin_svd
 from zoo.errors import BadClassifier
 from zoo.probe import unit
 
@@ -141,7 +142,7 @@ def _whitening(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
     shrinkage = float(ledoit_wolf_shrinkage(residuals, assume_centered=True))
     floor = shrinkage * float((residuals**2).sum()) / n / d
     if n < d:  # the covariance has n directions; all others share the floor
-        _, s, vt = np.linalg.svd(residuals, full_matrices=False)
+        _, s, vt = thin_svd(residuals)
         variance, directions = (1 - shrinkage) * s**2 / n + floor, vt.T
         if floor > variance.max() * LEAST:
             steeper = directions * (1 / np.sqrt(variance) - 1 / np.sqrt(floor))
