@@ -8,6 +8,8 @@ from typing import Any
 from trainer.events import Epoch
 from trainer.plan import Plan
 
+NOTHING_LEFT = 0.01  # held-out log loss: right answers are given 99 %, on the average
+
 
 def kept(epochs: Sequence[Epoch]) -> Epoch | None:
     """The epoch whose weights are kept."""
@@ -63,6 +65,11 @@ def early_stop(plan: Plan | None, epochs: Sequence[Epoch], state: str) -> str:
         return f"{waited} of {plan.patience} passes without a better held-out loss; then it stops early, and {keeps}."
     if state != "finished" or done >= plan.epochs:
         return ""
+    if plan.patience and best.loss < NOTHING_LEFT:
+        return (
+            f"Stopped early, after pass {done} of {plan.epochs}: a held-out loss of {best.loss:.3f} leaves nothing "
+            f"to gain that these pictures could show; {keeps}."
+        )
     if plan.patience and waited >= plan.patience:
         return f"Stopped early, after pass {done} of {plan.epochs}: {waited} without a better held-out loss; {keeps}."
     if plan.budget_seconds:

@@ -32,6 +32,7 @@ from trainer.acceleration import (
 from trainer.batches import Augmented, Batch, Material, batches, order, ready
 from trainer.checkpoint import Checkpoints, restore_random
 from trainer.events import Epoch, Event, Noted, Started, Step, Stopped
+from trainer.explained import NOTHING_LEFT
 from trainer.interpolation import interpolated, weights_of
 from trainer.job import Job
 from trainer.judge import Judge, diverged
@@ -160,9 +161,11 @@ class _Tuning:
         )
 
     def settled(self) -> bool:
-        """Whether early stopping ends it: no better epoch for ``patience`` epochs."""
-        waited = self.at.epoch - 1 - self.at.best_epoch
-        return bool(self.plan.patience and self.at.history and waited >= self.plan.patience)
+        """Whether early stopping ends it: no better epoch for ``patience`` epochs, or none can be seen to be better."""
+        at, patience = self.at, self.plan.patience
+        return bool(patience and at.history) and (
+            at.epoch - 1 - at.best_epoch >= patience or at.best_loss < NOTHING_LEFT
+        )
 
     def spent(self) -> bool:
         """Whether the budget of wall seconds is used up."""

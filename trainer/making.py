@@ -31,7 +31,7 @@ from zoo.intake import intake
 from zoo.settings import Settings
 from zoo.store import Store, new_id
 
-PLANNED = ("engine", "seed", "epochs", "processes", "sharded", "worker_cpus", "worker_gpus")
+PLANNED = ("engine", "seed", "epochs", "patience", "processes", "sharded", "worker_cpus", "worker_gpus")
 
 
 def fit(chosen: argparse.Namespace, settings: Settings) -> dict[str, Any]:
@@ -204,6 +204,7 @@ def _fit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=whole, metavar="S")
     parser.add_argument("--engine", default=None, metavar="E", help=f"where it runs: {', '.join(engines())}")
     parser.add_argument("--epochs", type=int, metavar="N", help="most passes over the training part")
+    parser.add_argument("--patience", type=whole, metavar="N", help="passes without a gain before it stops, 0: never")
     parser.add_argument("--processes", type=int, metavar="P", help="processes that share each step")
     parser.add_argument("--sharded", action="store_true", default=None, help="each holds a share of the network (FSDP)")
     parser.add_argument("--worker-cpus", type=whole, metavar="N", help="CPUs for each of them, on a cluster")

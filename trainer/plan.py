@@ -29,7 +29,8 @@ class Plan:
         batch: pictures an optimizer step on one process takes at once; ``accumulate`` such batches make one step.
         learning_rate: at the end of warm-up, for the step's whole batch.
         layer_decay: learning-rate factor from the head down to the stem, normalised by depth (1 for none).
-        patience: epochs without a better select loss before it stops; 0 for never.
+        patience: epochs without a better select loss before it stops, which it also does once that is below 0.01;
+            0 for never.
         flip: mirror training pictures at random.
         crop: smallest share of the picture that a random training crop keeps; 1 for no cropping.
         framing: "crop" cuts the centre out as the backbone's preprocessing says; "squash" shows the whole picture, its

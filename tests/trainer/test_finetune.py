@@ -18,6 +18,7 @@ from tests.conftest import classes_of, random_weights
 from trainer.acceleration import EARNS, compiles
 from trainer.augmentation import Augmentation, preview
 from trainer.events import Epoch, Event, Started, Step, Stopped
+from trainer.explained import early_stop
 from trainer.finetune import finetune
 from trainer.job import Job
 from trainer.networks import embed
@@ -116,6 +117,22 @@ def test_a_run_stopped_and_resumed_ends_to_the_bit_where_an_undisturbed_does(tra
     assert first.losses + second.losses == whole.losses
     assert second.equals(whole)
     assert {event.epoch for event in whole.of(Epoch)} == {1, 2, 3}
+
+
+@pytest.mark.slow
+def test_it_stops_once_held_out_pictures_can_show_no_gain_unless_it_is_told_never_to(
+    train: Callable[..., Trained],
+) -> None:
+    knobs: dict[str, Any] = {"epochs": 12, "label_smoothing": 0.0, "learning_rate": 1e-2, "ema": 0.0, "crop": 1.0}
+    eager, stubborn = train(patience=11, **knobs), train(patience=0, **knobs)
+    losses = [event.loss for event in eager.of(Epoch)]
+    assert losses[-1] < 0.01 <= min(losses[:-1])
+    assert len(losses) < 12
+    said = early_stop(eager.job.plan, eager.of(Epoch), "finished")
+    assert said.startswith(f"Stopped early, after pass {len(losses)} of 12: a held-out loss of 0.0")
+    told = [event.loss for event in stubborn.of(Epoch)]
+    assert told[: len(losses)] == losses
+    assert len(told) == 12
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ KNOBS = (
     ),
     Knob(
         field="patience", label="Patience", kind="whole", high=20, advanced=False,
-        reason="Passes without improvement before it stops; 0 never stops early.",
+        reason="Passes without improvement before it stops, or a held-out loss near nothing; 0 never stops early.",
     ),
     Knob(
         field="learning_rate", label="Learning rate", kind="number", advanced=False,
