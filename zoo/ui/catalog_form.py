@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 
+from zoo.compare import EMBEDDED
 from zoo.errors import BackboneUnavailable
 from zoo.reporting import weights
 from zoo.settings import Settings, child_environment
@@ -36,10 +37,9 @@ class Form:
     def place(cls, settings: Settings) -> Form:
         """Lay it out and wire it."""
         known = catalog(settings)
-        here = [row["id"] for row in known if row["ready"] == "embedded"]
         chosen = gr.CheckboxGroup(
-            choices([row for row in known if row["id"] in here], here),
-            value=here,
+            choices([row for row in known if row["ready"] == "embedded"], EMBEDDED),
+            value=list(EMBEDDED),
             label="Backbones",
             info="Name, weights, work, ImageNet accuracy, licence. A baseline without any network is measured, too.",
             elem_classes="tz-choices tz-catalog",
