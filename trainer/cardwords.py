@@ -9,7 +9,8 @@ WORDS = {
         "sets": "Beside its answer it gives a set of answers that lacks the truth at most one time in ten, on pictures "
         "like those that calibrated it.",
         "gate": "It says where a picture is like nothing it was trained on; it takes about one familiar picture in "
-        "twenty for unknown, and lets some unknown ones through.",
+        "twenty for unknown, and lets some unknown ones through. For that it carries features of up to 1,024 of the "
+        "pictures that it learned from: numbers, no pictures.",
         "use": "Use",
         "right": "How right it is",
         "on": "Measured once, on {n} pictures of the test part that training, choosing and calibrating never saw. "
@@ -49,7 +50,8 @@ WORDS = {
         "what": "사진을 {count}개 클래스로 구분합니다. Transfer Zoo에서 백본 {backbone}으로 만들었습니다.",
         "sets": "답과 함께 답의 집합을 줍니다. 보정에 쓴 것과 비슷한 사진이라면 정답이 빠질 확률이 10 % 이하입니다.",
         "gate": "학습한 것과 닮지 않은 사진이면 그렇다고 말합니다. 익숙한 사진도 스무 장에 한 장쯤 낯설다고 하고, "
-        "낯선 사진을 놓치기도 합니다.",
+        "낯선 사진을 놓치기도 합니다. 이를 위해 학습한 사진 가운데 1,024장까지의 특징을 담고 있습니다. "
+        "사진이 아니라 수입니다.",
         "use": "사용법",
         "right": "얼마나 맞는가",
         "on": "학습·선택·보정에 쓰이지 않은 시험용 사진 {n}장에서 한 번만 측정했습니다. 구간은 95 % 신뢰구간입니다.",

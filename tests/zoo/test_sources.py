@@ -15,6 +15,7 @@ from PIL import Image
 from tests.conftest import drawn
 from zoo import sources
 from zoo.backbone import stack
+from zoo.compare import EMBEDDED
 from zoo.errors import BackboneUnavailable
 from zoo.network import fit
 from zoo.settings import Settings
@@ -155,6 +156,23 @@ def test_embedded_weights_that_were_changed_are_refused() -> None:
         checked_file(replace(card, revision=card.revision[:8] + "0" * 56))
 
 
+def test_the_larger_input_is_offered_with_the_same_weights_and_shows_the_whole_picture(settings: Settings) -> None:
+    own, larger = (
+        sources.load(f"embedded/{name}", settings) for name in ("tf_efficientnet_lite2", "tf_efficientnet_lite2_384")
+    )
+    assert larger.card.revision == own.card.revision
+    assert larger.card.gmacs > 2 * own.card.gmacs
+    assert larger.card.imagenet_top1 is None, "nobody published it"
+    picture = np.zeros((200, 600, 3), np.uint8)
+    picture[:, :100] = 255  # what a centre crop would cut away
+    assert own.prepare(picture).mean() < 5 < larger.prepare(picture).mean()
+    assert larger.prepare(picture).shape == (384, 384, 3)
+    taps = larger.forward(stack(larger, [picture]))
+    assert [tap.shape[0] for tap in taps] == [1] * len(larger.card.taps)
+    assert taps[-1].shape[1] == larger.card.dim
+    assert tuple(f"embedded/tf_efficientnet_lite{number}" for number in range(3)) == EMBEDDED, "it is asked for"
+
+
 def test_preparing_equals_timms_own_transform() -> None:
     from timm.data import create_transform
 
@@ -163,8 +181,9 @@ def test_preparing_equals_timms_own_transform() -> None:
     for card in CARDS.values():
         p = card.preprocessing
         theirs = create_transform(
-            input_size=(3, p.size, p.size), interpolation=p.interpolation, crop_pct=p.crop, mean=p.mean, std=p.std
-        )
+            input_size=(3, p.size, p.size), interpolation=p.interpolation, crop_pct=p.crop, mean=p.mean, std=p.std,
+            crop_mode="squash" if p.squash else "center",
+        )  # fmt: skip
         for size in ((64, 48), (333, 500), (700, 301), (20, 20)):
             picture = drawn(1, 2, size)
             ours = (fit(np.asarray(picture), p).astype(np.float32) / 255 - p.mean[0]) / p.std[0]

@@ -41,7 +41,8 @@ class Form:
             choices([row for row in known if row["ready"] == "embedded"], EMBEDDED),
             value=list(EMBEDDED),
             label="Backbones",
-            info="Name, weights, work, ImageNet accuracy, licence. A baseline without any network is measured, too.",
+            info="Name, side of its picture, weights, work, ImageNet accuracy, licence. "
+            "A baseline without any network is measured, too.",
             elem_classes="tz-choices tz-catalog",
         )
         with gr.Accordion("Find more backbones", open=False):
@@ -136,6 +137,7 @@ def label(row: Row) -> str:
         return str(row["id"])
     facts = [
         name.removeprefix("tf_") if source == "embedded" else row["id"],
+        f"{row['image_size']} px",
         weights(row["params"]),
         f"{row['gmacs']:.1f} GMACs",
         percent(row["imagenet_top1"], 0) if row["imagenet_top1"] else "",
