@@ -33,8 +33,8 @@ class Plan:
             0 for never.
         flip: mirror training pictures at random.
         crop: smallest share of the picture that a random training crop keeps; 1 for no cropping.
-        framing: "crop" cuts the centre out as the backbone's preprocessing says; "squash" shows the whole picture, its
-            sides made equal, which keeps what lies at the ends of long pictures. Every library's loader can do both.
+        framing: "crop" is what the backbone's preprocessing says, most of which cut the centre out; "squash" shows the
+            whole picture, its sides made equal, which keeps what lies at its ends. Every library's loader can do both.
         rotate: most degrees that a training picture is turned by, either way; 180 where no side is up.
         mixup: both shape parameters of the Beta law by which two training pictures are blended (Zhang et al. 2018);
             0 for no blending. For large sets: with few pictures it costs more than it gives.

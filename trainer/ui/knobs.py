@@ -87,7 +87,7 @@ KNOBS = (
     ),
     Knob(
         field="framing", label="Framing", kind="choice", choices=FRAMINGS, of="",
-        reason="crop sees the centre, as the backbone was pretrained; squash sees all of a long picture, distorted.",
+        reason="crop sees what the backbone asks for, of most the centre; squash sees the whole picture, distorted.",
     ),
     Knob(
         field="balance", label="Rare classes", kind="choice", choices=BALANCES, of="",
