@@ -110,9 +110,10 @@ def said_of_head(d3: dict[str, Any] | None) -> str:
     if not d3:
         return ""
     low, high = d3["entropy_interval"]
+    energy = f"{d3['energy']:.1f}".replace("-", "−")
     return (
         f"Asked for its own {d3['classes']:,} classes, {d3['backbone'].partition('/')[2]} is unsure to "
-        f"{100 * d3['entropy']:.0f} % ({100 * low:.0f}–{100 * high:.0f}; 100 % is no idea); energy {d3['energy']:.1f}."
+        f"{100 * d3['entropy']:.0f} % ({100 * low:.0f}–{100 * high:.0f}; 100 % is no idea); energy {energy}."
     )
 
 
