@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.algebra import thin_svd
-from zoo.probe import unit
+from zoo.probe import principal, unit
 
 if TYPE_CHECKING:
     import torch
@@ -101,7 +100,7 @@ def planes(x: Rows, widths: Sequence[int], seed: int = 0) -> dict[int, tuple[Row
         codes = machine.codes(x)
         flat = codes - codes.mean(axis=0)
         if width > 2:
-            _, _, directions = thin_svd(flat)
+            _, _, directions = principal(flat)
             flat = flat @ directions[:2].T
         found[width] = (flat.astype(np.float32), float(np.clip(1 - machine.error(x).mean(), 0, 1)))
     return found

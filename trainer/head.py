@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from trainer.evaluation import fit_temperature
 from trainer.events import Epoch
-from zoo.algebra import thin_svd
 from zoo.errors import BadPlan
 from zoo.judging import few_threads
-from zoo.probe import accuracy_interval
+from zoo.probe import accuracy_interval, principal
 from zoo.resample import balanced
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # of logistic regression: inverse penalties, from the strictest on
@@ -78,7 +77,7 @@ def fit_head(
     scale = float(np.sqrt(((x - mean) ** 2).sum(axis=1).mean())) or 1.0
     z = (x - mean) / scale
     with few_threads(len(y)):
-        u, s, vt = thin_svd(z)
+        u, s, vt = principal(z)
     spanned = u * s  # (N, min(N, D)): the same points in fewer coordinates
     kinds: list[tuple[Rows, Fit]] = [(spanned, partial(_regression, strength)) for strength in STRENGTHS]
     kinds.append((z, _discriminant))
@@ -208,7 +207,7 @@ def _discriminant(rows: Rows, y: NDArray[np.int64], classes: int) -> Linear:
     asked = [_shrinkage(centred[member == place]) for place in range(len(known))]
     shrinkage = float(share @ asked)
     floor = max(shrinkage * float((centred**2).mean()), 1e-9)
-    _, s, vt = thin_svd(centred)
+    _, s, vt = principal(centred)
     seen = (1 - shrinkage) * s**2 / len(points)
     weight = (means @ vt.T * (1 / (seen + floor) - 1 / floor)) @ vt + means / floor
     bias = -0.5 * (weight * means).sum(axis=1) + np.log(share)

@@ -17,9 +17,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.algebra import thin_svd
 from zoo.errors import BadClassifier
-from zoo.probe import even, unit
+from zoo.probe import even, principal, unit
 
 ACCEPT = 0.95  # share of familiar pictures the gate lets through
 LEAST = 1e-6  # share of the largest variance below which a direction is left out
@@ -114,7 +113,7 @@ def fit_gate(x: NDArray[np.float32], y: NDArray[np.int64], calibration: NDArray[
 
 def density(rows: Doubles, kept: NDArray[np.floating]) -> Doubles:
     """(N,) logarithm of the density of ``kept`` (M, D) at ``rows`` (N, D), all of length 1; 0 where they all lie."""
-    known, found = kept.astype(np.float32).T, []
+    known, found = np.asarray(kept, np.float32).T, []
     for first in range(0, len(rows), AT_ONCE):
         near = KEEN * (rows[first : first + AT_ONCE].astype(np.float32) @ known - 1)
         most = near.max(axis=1)
@@ -124,12 +123,17 @@ def density(rows: Doubles, kept: NDArray[np.floating]) -> Doubles:
 
 def _some(y: NDArray[np.int64]) -> NDArray[np.int64]:
     """Which pictures the density is made of: all, or of each class as many, so that none crowds the others out."""
-    turn = np.zeros(len(y), dtype=np.int64)
     order = np.random.default_rng(0).permutation(len(y))
+    return np.sort(order[np.argsort(_turns(y[order]), kind="stable")[:KEPT]])
+
+
+def _turns(y: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) how many pictures of its class come before each."""
+    turn = np.zeros(len(y), dtype=np.int64)
     for label in np.unique(y):
-        mine = order[y[order] == label]
+        mine = np.flatnonzero(y == label)
         turn[mine] = np.arange(len(mine))
-    return np.sort(np.lexsort((order, turn))[:KEPT])
+    return turn
 
 
 def _nearness(rows: Doubles, y: NDArray[np.int64], classes: int) -> tuple[Doubles, Doubles]:
@@ -170,11 +174,8 @@ def _exchange(rows: Doubles, y: NDArray[np.int64], classes: int) -> tuple[float,
     On pictures that no fit saw, the score then varies like the distance, and the density like both together. 0 for too
     few.
     """
-    turn = np.zeros(len(y), dtype=np.int64)
-    for label in np.unique(y):
-        mine = np.flatnonzero(y == label)
-        turn[mine] = np.arange(len(mine)) % EVERY
-    known, new = turn > 0, turn == 0
+    new = _turns(y) % EVERY == 0
+    known = ~new
     if known.sum() < 2 or new.sum() < 2:
         return 0.0, 0.0
     (means, whiten), (voice, offset) = (fit(rows[known], y[known], classes) for fit in (_nearness, _voices))
@@ -198,7 +199,7 @@ def _whitening(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
     shrinkage = float(ledoit_wolf_shrinkage(residuals, assume_centered=True))
     floor = shrinkage * float((residuals**2).sum()) / n / d
     if n < d:  # the covariance has n directions; all others share the floor
-        _, s, vt = thin_svd(residuals)
+        _, s, vt = principal(residuals)
         variance, directions = (1 - shrinkage) * s**2 / n + floor, vt.T
         if floor > variance.max() * LEAST:
             steeper = directions * (1 / np.sqrt(variance) - 1 / np.sqrt(floor))

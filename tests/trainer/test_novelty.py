@@ -10,7 +10,6 @@ import pytest
 
 from tests.trainer.test_head import clouds
 from trainer.novelty import KEEN, KEPT, Gate, density, fit_gate
-from zoo.algebra import thin_svd
 from zoo.errors import BadClassifier
 from zoo.probe import even, unit
 
@@ -79,17 +78,3 @@ def test_a_damaged_gate_is_explained(tmp_path: Path) -> None:
     with pytest.raises(BadClassifier):
         Gate.load(tmp_path / "gate.npz")
     assert Gate.load(tmp_path / "none.npz") is None
-
-
-def test_where_the_quick_decomposition_gives_up_the_slower_one_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, y = clouds(40, 4, 0)  # fewer pictures than features
-    quick, directions = fit_gate(x, y, x, 4), thin_svd(x.astype(np.float64))
-
-    def gives_up(*_: object, **__: object) -> None:
-        raise np.linalg.LinAlgError("SVD did not converge")
-
-    monkeypatch.setattr(np.linalg, "svd", gives_up)
-    assert np.allclose(fit_gate(x, y, x, 4).distance(x), quick.distance(x), rtol=1e-5)
-    u, s, vt = thin_svd(x.astype(np.float64))
-    assert np.allclose(s, directions[1])
-    assert np.allclose(u * s @ vt, x)

