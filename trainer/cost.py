@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trainer.anatomy import Anatomy, told
+from trainer.novelty import KEPT
 from trainer.plan import MB, Plan
 from trainer.recipes import TRANSFORMERS
 from zoo.backbone import Card
@@ -85,7 +86,8 @@ def cost(plan: Plan, card: Card, sizes: Sizes, speed: Speed, anatomy: Anatomy, s
     whole = card.params * 1e6 * 4 / MB
     wide = [sum(_width(card, tap) for tap in taps) for taps in sizes.sets] or [card.dim]
     columns = sorted(wide)[len(wide) // 2]  # of several sets it is not known yet which is taken
-    judged_mb = (columns**2 * 4 + sizes.every * columns * 2) / MB  # the gate, and the features of each picture
+    known = min(KEPT, sizes.train + sizes.select)
+    judged_mb = ((columns + known) * columns * 4 + sizes.every * columns * 2) / MB  # the gate, features of each picture
     fitted = FITTED + sum(_head(sizes.train + sizes.select, many) for many in wide)
     if plan.strategy in ("linear_head", "earlier_layer"):
         room = BASE_MB + FITTED_MB + whole + 6 * (sizes.train + sizes.select) * max(wide) * 8 / MB + passing

@@ -1,10 +1,9 @@
 """Does a picture look like anything the classifier was trained on?
 
-The gate adds up three things, each of which finds strangers that the others let through: the Mahalanobis distance to
-the nearest class mean under one shrunk covariance (Lee et al., NeurIPS 2018; Ledoit & Wolf 2004); how little the class
-that speaks loudest says, by a ridge regression onto the classes; and how thinly training pictures lie around it, by a
-kernel density on the sphere (von Mises and Fisher's kernel, Hall, Watson & Cabrera 1987). All on features that were
-rooted (Perronnin et al. 2010) and brought to length 1.
+The gate adds up three things: the Mahalanobis distance to the nearest class mean under one shrunk covariance (Lee et
+al., NeurIPS 2018; Ledoit & Wolf 2004); how little the class that speaks loudest says, by a ridge regression onto the
+classes; and how thinly training pictures lie around it, by a kernel density on the sphere (von Mises and Fisher's
+kernel, Hall, Watson & Cabrera 1987). All on features that were rooted (Perronnin et al. 2010) and brought to length 1.
 """
 
 from __future__ import annotations
